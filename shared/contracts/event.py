@@ -1,0 +1,77 @@
+"""What every event is: a frozen model with a wire type, and the CloudEvents envelope around it.
+
+Events carry ids, codes, days and versions; never a clinical value, name, birth date, record number
+or free text (design: clinical values do not ride in events).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.vocabulary import Lane, Service
+
+
+class Event(BaseModel):
+    """The base of all events. `case_id` is the Kafka key; everything of a case is in order.
+
+    Written with nothing extra (a stray field is a bug of ours); read leniently by
+    `read_event`, since a newer producer may add optional fields.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ClassVar[str]
+    owner: ClassVar[Service]
+    #: an unknown safety event parks its case; an unknown ordinary one is skipped and counted
+    safety: ClassVar[bool] = False
+    lane: ClassVar[Lane] = Lane.NORMAL
+    #: False for case-parked and case-unparked alone: they are handled outside the sequence check
+    sequenced: ClassVar[bool] = True
+
+    case_id: UUID
+
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope(Generic[E]):
+    """An event with its CloudEvents attributes.
+
+    `time` is domain time (the clinic's clock); `sequence` is contiguous per (source, epoch, case),
+    None for events outside the sequence; `correlation_id` names the first cause of the chain,
+    `causation_id` the event that directly led here.
+    """
+
+    id: UUID
+    source: Service
+    time: datetime
+    epoch: int
+    sequence: int | None
+    correlation_id: UUID
+    causation_id: UUID | None
+    traceparent: str | None
+    data: E
+
+    @property
+    def case_id(self) -> UUID:
+        """The case that the event is about."""
+        return self.data.case_id
+
+
+def derived_id(cause: UUID, kind: str) -> UUID:
+    """The id of something that follows from `cause`: the same on every redelivery of it."""
+    return uuid5(cause, kind)
+
+
+def read_event(model: type[E], document: Mapping[str, Any]) -> E:
+    """The event in `document`, ignoring fields that this version does not know.
+
+    Raises pydantic's ValidationError when a known field is missing or malformed.
+    """
+    known = {name: document[name] for name in model.model_fields if name in document}
+    return model.model_validate(known)

@@ -1,0 +1,42 @@
+"""What a service reacts to: one visible table per service, run by the consumer kernel."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from shared.contracts.event import Envelope, Event
+from shared.contracts.vocabulary import Service
+from shared.messaging.unit_of_work import STATEMENTS, Work
+from shared.persistence.database import Tx
+
+R = TypeVar("R")
+
+Reaction = Callable[[Work[R], Envelope[Any]], Awaitable[None]]
+LockCases = Callable[[Tx, Sequence[UUID]], Awaitable[None]]
+
+
+async def lock_case_rows(tx: Tx, case_ids: Sequence[UUID]) -> None:
+    """Ensures and locks the plain case rows of these cases, ascending, in statements of their own.
+
+    Raises `LockTimeoutError` when one of them is busy for longer than the lock time-out.
+    """
+    await tx.run(STATEMENTS["ensure_case_rows"], sorted(case_ids))
+    await tx.rows(STATEMENTS["lock_case_rows"], sorted(case_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions(Generic[R]):
+    """The reactions of one consumer.
+
+    `handlers`: what to do for an event, inside the batch's transaction, with the case locked; run
+    twice it must equal once. `safe_half`: for events that are never held back in a parked case
+    (hold-recorded, red-flag-reported), the part that is applied at once and again, as a no-op, in
+    the ordered redrive. Types that appear in neither are read, counted in the sequence, skipped.
+    """
+
+    consumer: Service
+    topics: frozenset[str]
+    handlers: Mapping[type[Event], Reaction[R]]
+    safe_half: Mapping[type[Event], Reaction[R]] = field(default_factory=dict)
+    lock_cases: LockCases = lock_case_rows

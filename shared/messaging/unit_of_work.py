@@ -1,0 +1,159 @@
+"""One transaction = state change + audit + outbox rows (+ inbox mark, when a consumer runs it).
+
+Application code works inside `UnitOfWork.begin`, emits through `Work.emit` and never commits.
+Invariants kept here: an event leaves only with the change it tells of (I6), and a case's sequence
+is its commit order, because the case row is locked before the outbox insert (I7).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+from uuid import UUID
+
+from shared.contracts.catalogue import TOPIC_OF
+from shared.contracts.event import Envelope, Event, derived_id
+from shared.contracts.vocabulary import Lane, Service
+from shared.messaging.wire import event_headers, event_payload
+from shared.persistence.database import Database, Tx
+from shared.persistence.statements import load_statements
+from shared.ports import World
+
+R = TypeVar("R")
+
+STATEMENTS: Final = load_statements("shared.messaging")
+LANE_NUMBER: Final = {Lane.SAFETY: 0, Lane.NORMAL: 1, Lane.BULK: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why this work is done: who asked, or which event led here.
+
+    `actor` is the subject of the token, or `service:<name>`; it goes to the audit, never to Kafka.
+    """
+
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None = None
+    traceparent: str | None = None
+    roles: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_event(cls, envelope: Envelope[Event], consumer: Service) -> "Cause":
+        """The cause of what a consumer does because of an event."""
+        return cls(
+            actor=f"service:{consumer.value}",
+            correlation_id=envelope.correlation_id,
+            causation_id=envelope.id,
+            traceparent=envelope.traceparent,
+        )
+
+
+@dataclass(slots=True)
+class Work(Generic[R]):
+    """What a use case may do inside its transaction.
+
+    `rows` is the service's own repository over this transaction; `tx` is for the shared adapters
+    (permits, audit, idempotency).
+    """
+
+    rows: R
+    tx: Tx
+    world: World
+    source: Service
+    cause: Cause
+    bulk: bool = False
+    emitted: list[tuple[UUID, Event]] = field(default_factory=list)
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+    def emit(self, event: Event, *, kind: str | None = None) -> UUID:
+        """The id of the event, which leaves when this transaction commits, in order of emission.
+
+        With `kind`, the id is derived from the causing event and `kind`, so that a redelivery of
+        the cause yields the same id; several events of one type from one cause need distinct kinds.
+        Raises ValueError for an event that another service owns.
+        """
+        if event.owner is not self.source:
+            raise ValueError(f"{self.source.value} does not own {event.type}")
+        cause = self.cause.causation_id
+        derived = kind is not None and cause is not None
+        event_id = derived_id(cause, f"{event.type}:{kind}") if derived else self.world.ids.new()  # type: ignore[arg-type]
+        self.emitted.append((event_id, event))
+        return event_id
+
+    async def flush(self) -> None:
+        """Writes the outbox rows. The shell calls it once, after the use case."""
+        pending, self.emitted = self.emitted, []
+        for event_id, event in pending:
+            await self._write(event_id, event)
+
+    async def _write(self, event_id: UUID, event: Event) -> None:
+        lane = Lane.BULK if self.bulk and event.lane is Lane.NORMAL else event.lane
+        headers = event_headers(
+            event,
+            event_id=event_id,
+            time=self.world.clock.now(),
+            correlation_id=self.cause.correlation_id,
+            causation_id=self.cause.causation_id,
+            traceparent=self.cause.traceparent,
+        )
+        await self.tx.row(
+            STATEMENTS["emit"],
+            event.case_id,
+            event_id,
+            TOPIC_OF[self.source],
+            LANE_NUMBER[lane],
+            headers,
+            event_payload(event),
+            event.type,
+            not event.sequenced,
+        )
+
+
+class UnitOfWork(Generic[R]):
+    """Opens transactions of one service. `wake` tells the relay that rows were committed."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        repository: Callable[[Tx], R],
+        source: Service,
+        world: World,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.database = database
+        self.repository = repository
+        self.source = source
+        self.world = world
+        self._wake = wake
+
+    def join(self, tx: Tx, cause: Cause, *, bulk: bool = False) -> Work[R]:
+        """A work inside a transaction that somebody else (the consumer kernel) commits."""
+        return Work(self.repository(tx), tx, self.world, self.source, cause, bulk)
+
+    def woken(self, work: Work[R]) -> None:
+        """Tells the relay and runs what waited for the commit of `work`."""
+        self._wake()
+        for callback in work.after_commit:
+            callback()
+
+    @asynccontextmanager
+    async def begin(
+        self,
+        cause: Cause,
+        *,
+        urgent: bool = False,
+        bulk: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> AsyncIterator[Work[R]]:
+        """A work whose transaction commits at the end of the block.
+
+        Raises the errors of `shared.persistence.database`; then nothing was sent and nothing
+        changed (but for `CommitUnknownError`).
+        """
+        async with self.database.transaction(urgent=urgent, timeout_seconds=timeout_seconds) as tx:
+            work = self.join(tx, cause, bulk=bulk)
+            yield work
+            await work.flush()
+        self.woken(work)

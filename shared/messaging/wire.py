@@ -1,0 +1,172 @@
+"""CloudEvents 1.0 on Kafka, binary mode: attributes as `ce_*` headers, the event as JSON value.
+
+Writing is strict, reading explains itself: `read_envelope` raises `UnreadableError` with a cause
+that the parking page can show. Conformance is tested against the cloudevents SDK.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from shared.contracts.catalogue import EVENTS, OWNER_OF
+from shared.contracts.event import Envelope, Event, read_event
+from shared.contracts.vocabulary import Service
+
+SPEC_VERSION: Final = "1.0"
+CONTENT_TYPE: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as bytes. Headers keep their order; a name may repeat (the last counts)."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int
+
+    def header(self, name: str) -> str | None:
+        """The header as text, or None when absent or not UTF-8."""
+        found = [value for key, value in self.headers if key == name]
+        try:
+            return found[-1].decode() if found else None
+        except UnicodeDecodeError:
+            return None
+
+
+class UnreadableError(Exception):
+    """The record can never be processed as it is."""
+
+
+class UnknownTypeError(UnreadableError):
+    """The catalogue has no such event; `safety` says whether it may be skipped."""
+
+    def __init__(self, wire_type: str, *, safety: bool) -> None:
+        super().__init__(f"unknown event type {wire_type}")
+        self.safety = safety
+
+
+def event_headers(
+    event: Event,
+    *,
+    event_id: UUID,
+    time: datetime,
+    correlation_id: UUID,
+    causation_id: UUID | None,
+    traceparent: str | None,
+) -> dict[str, str]:
+    """The headers of an event, but for epoch and sequence, which the emit statement adds."""
+    headers = {
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": str(event_id),
+        "ce_source": f"/tandem/{event.owner.value}",
+        "ce_type": event.type,
+        "ce_time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce_partitionkey": str(event.case_id),
+        "ce_correlationid": str(correlation_id),
+        "ce_tandemsafety": "1" if event.safety else "0",
+        "content-type": CONTENT_TYPE,
+    }
+    if causation_id is not None:
+        headers["ce_causationid"] = str(causation_id)
+    if traceparent is not None:
+        headers["ce_traceparent"] = traceparent
+    return headers
+
+
+def event_payload(event: Event) -> bytes:
+    """The event as JSON."""
+    return event.model_dump_json().encode()
+
+
+def case_of(record: Record) -> UUID | None:
+    """The case that the record's key names, or None when the key is no case id."""
+    try:
+        return UUID((record.key or b"").decode())
+    except (UnicodeDecodeError, ValueError):
+        return None
+
+
+def read_envelope(record: Record) -> Envelope[Any]:
+    """The event in a record.
+
+    Raises `UnknownTypeError` for a type that the catalogue lacks and `UnreadableError` for
+    everything else that is wrong: a missing or malformed attribute, a foreign source, a body that
+    does not fit its model, or a body about another case than the key.
+    """
+    headers = {name: record.header(name) for name, _ in record.headers}
+    wire_type = _needed(headers, "ce_type")
+    model = EVENTS.get(wire_type)
+    if model is None:
+        raise UnknownTypeError(wire_type, safety=headers.get("ce_tandemsafety") != "0")
+    source = _source(headers, record.topic)
+    if model.owner is not source:
+        raise UnreadableError(f"{wire_type} does not belong to {source.value}")
+    data = _body(model, record.value)
+    if data.case_id != case_of(record):
+        raise UnreadableError("the body is about another case than the record's key")
+    return _envelope(headers, source, data)
+
+
+def _envelope(headers: Mapping[str, str | None], source: Service, data: Event) -> Envelope[Any]:
+    try:
+        return Envelope(
+            id=UUID(_needed(headers, "ce_id")),
+            source=source,
+            time=_instant(_needed(headers, "ce_time")),
+            epoch=int(_needed(headers, "ce_epoch")),
+            sequence=int(_needed(headers, "ce_sequence")) if data.sequenced else None,
+            correlation_id=UUID(_needed(headers, "ce_correlationid")),
+            causation_id=_uuid_or_none(headers.get("ce_causationid")),
+            traceparent=headers.get("ce_traceparent"),
+            data=data,
+        )
+    except ValueError as error:
+        raise UnreadableError(f"malformed attribute: {error}") from error
+
+
+def _uuid_or_none(text: str | None) -> UUID | None:
+    return UUID(text) if text else None
+
+
+def _needed(headers: Mapping[str, str | None], name: str) -> str:
+    value = headers.get(name)
+    if value is None:
+        raise UnreadableError(f"attribute {name} is missing")
+    return value
+
+
+def _source(headers: Mapping[str, str | None], topic: str) -> Service:
+    text = _needed(headers, "ce_source")
+    owner = OWNER_OF.get(topic)
+    if owner is None or text != f"/tandem/{owner.value}":
+        raise UnreadableError(f"source {text} may not write to {topic}")
+    return owner
+
+
+def _body(model: type[Event], value: bytes | None) -> Event:
+    try:
+        document = from_json(value or b"")
+        if not isinstance(document, dict):
+            raise UnreadableError("the body is no JSON object")
+        return read_event(model, document)
+    except ValidationError as error:
+        places = ", ".join("/".join(map(str, e["loc"])) for e in error.errors())
+        raise UnreadableError(f"{model.type}: invalid at {places}") from error
+    except ValueError as error:
+        raise UnreadableError(f"the body is no JSON: {error}") from error
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("ce_time has no offset")
+    return instant
