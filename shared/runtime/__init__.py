@@ -1,1 +1,1 @@
-"""How Tandem's processes come up, are watched and go away, and the servers they need on one machine."""
+"""How Tandem's processes come up, are watched and go away, with the servers that they need."""

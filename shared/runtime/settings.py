@@ -1,0 +1,75 @@
+"""What a service process is told at start: read once, all problems named, no secret default.
+
+Each service adds its own names (`TANDEM_DATABASE_URL_<SERVICE>`, `TANDEM_PORT_<SERVICE>`).
+"""
+
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.contracts.vocabulary import Service
+
+Mode = Literal["demo", "shadow", "live"]
+
+#: where each service listens unless told otherwise; the console is the page that people open
+DEFAULT_PORT: Final = {
+    Service.CONSOLE: 8080,
+    Service.INTAKE: 8081,
+    Service.MANUFACTURING: 8082,
+    Service.INFUSION_SCHEDULING: 8083,
+    Service.NOTIFICATION: 8084,
+}
+
+
+class SettingsError(Exception):
+    """The settings are incomplete or malformed; the message names every one of them."""
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that every service has. Times are in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="TANDEM_", extra="ignore", populate_by_name=True)
+
+    mode: Mode
+    kafka_bootstrap: str
+    partitions: int = Field(default=12, ge=1, le=1000)
+    bind_host: str = "127.0.0.1"
+    replica: int | None = Field(default=None, ge=0)
+    oidc_issuer: str
+    oidc_jwks_url: str
+    oidc_token_url: str
+    oidc_audience: str = "tandem"
+    oidc_service_audience: str = "tandem-services"
+    client_secret: SecretStr
+    url_intake: str = "http://127.0.0.1:8081"
+    url_manufacturing: str = "http://127.0.0.1:8082"
+    url_infusion_scheduling: str = "http://127.0.0.1:8083"
+    url_notification: str = "http://127.0.0.1:8084"
+    demo_clock: Path | None = None
+    var: Path = Path("var")
+    log_json: bool = True
+    #: divides the start permit's constants in tests
+    permit_time_divisor: int = Field(default=1, ge=1, le=100)
+
+    def url_of(self, service: Service) -> str:
+        """Where the named service is reached."""
+        return str(getattr(self, f"url_{service.value}"))
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load_settings(kind: type[S]) -> S:
+    """The settings from the environment. Raises `SettingsError` naming every problem."""
+    try:
+        return kind()
+    except ValidationError as error:
+        problems = sorted({_name(e["loc"]) + ": " + e["msg"] for e in error.errors()})
+        raise SettingsError("; ".join(problems)) from None
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "settings"
+    return name if name.startswith("TANDEM_") else f"TANDEM_{name.upper()}"

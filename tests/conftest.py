@@ -1,0 +1,69 @@
+"""Shared plumbing of all tests: the servers behind the fixture `infra`.
+
+The servers start when the collected tests are known and one of them asks for `infra`, before the
+first test runs: no test's time limit pays for the start, and runs without such tests start nothing.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from shared.runtime.paths import CHECKOUT
+from shared.testing.infra import Infra, running_infra
+from shared.testing.native import wait_until_gone
+
+_TEST_VAR = CHECKOUT / "var" / "test"
+# All workers of one pytest-xdist run share it; without workers the run is this process.
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{secrets.token_hex(4)}"
+_HAS_SIBLINGS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+
+_STACK = pytest.StashKey[ExitStack]()
+_INFRA = pytest.StashKey[Infra]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the name of the run to the workers that pytest-xdist may start."""
+    if getattr(config.option, "testrunuid", "absent") is None:
+        config.option.testrunuid = _RUN
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Starts the shared servers if a test that will run asks for them."""
+    wanted = any("infra" in getattr(item, "fixturenames", ()) for item in session.items)
+    if not wanted or session.config.option.collectonly:
+        return
+    stack = session.config.stash[_STACK] = ExitStack()
+    session.config.stash[_INFRA] = stack.enter_context(
+        running_infra(_shared_directory(), shared=_HAS_SIBLINGS)
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Lets go of the servers; the last process of the run waits until they are gone."""
+    if _STACK in session.config.stash:
+        session.config.stash[_STACK].close()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        wait_until_gone(_shared_directory())
+
+
+@pytest.fixture(scope="session")
+def infra(request: pytest.FixtureRequest) -> Infra:
+    """Kafka and PostgreSQL, shared by the whole run; see `shared.testing.infra`."""
+    return request.config.stash[_INFRA]
+
+
+@pytest.fixture(scope="module")
+def own_infra() -> Iterator[Infra]:
+    """Servers of this module alone, which its tests may kill; they cost three seconds."""
+    directory = _TEST_VAR / f"own-{secrets.token_hex(8)}"
+    with running_infra(directory, shared=False) as found:
+        yield found
+    wait_until_gone(directory)
+
+
+def _shared_directory() -> Path:
+    return _TEST_VAR / _RUN
