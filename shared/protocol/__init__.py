@@ -1,0 +1,96 @@
+"""The coordination protocol as pure functions over facts.
+
+`decide` and `timeline` are functions of (protocol, facts, gate, time) alone: no clock, no
+randomness, no environment, no I/O. Only `load_protocol` reads, and only the packaged rulebooks or
+a file that it is given. Facts come from `parse_statement` (the `--facts` form, the API, the FHIR
+reader) and are stored as `fact_to_json`.
+"""
+
+from shared.contracts.vocabulary import Gate, Verdict
+from shared.protocol.checklist import (
+    ChecklistItem,
+    EligibilityAdvice,
+    EligibilityOutcome,
+    ItemState,
+    checklist,
+    eligibility_advice,
+)
+from shared.protocol.engine import decide, timeline
+from shared.protocol.facts import Fact, FactStatus, When
+from shared.protocol.findings import (
+    Decision,
+    Due,
+    Effect,
+    FactRef,
+    Finding,
+    FindingKind,
+    Interval,
+    OverrideKind,
+    ProtocolRef,
+    RuleSource,
+)
+from shared.protocol.holds import (
+    HoldKey,
+    asks_for_hold,
+    blocking_rule_findings,
+    hold_findings,
+    newly_blocking,
+    releasable,
+)
+from shared.protocol.loader import Protocol, load_protocol
+from shared.protocol.record import Record
+from shared.protocol.statements import (
+    KINDS,
+    FactsDocument,
+    Problem,
+    canonical,
+    fact_from_json,
+    fact_to_json,
+    kind_of,
+    parse_facts_document,
+    parse_statement,
+)
+
+__all__ = [
+    "KINDS",
+    "ChecklistItem",
+    "Decision",
+    "Due",
+    "Effect",
+    "EligibilityAdvice",
+    "EligibilityOutcome",
+    "Fact",
+    "FactRef",
+    "FactStatus",
+    "FactsDocument",
+    "Finding",
+    "FindingKind",
+    "Gate",
+    "HoldKey",
+    "Interval",
+    "ItemState",
+    "OverrideKind",
+    "Problem",
+    "Protocol",
+    "ProtocolRef",
+    "Record",
+    "RuleSource",
+    "Verdict",
+    "When",
+    "asks_for_hold",
+    "blocking_rule_findings",
+    "canonical",
+    "checklist",
+    "decide",
+    "eligibility_advice",
+    "fact_from_json",
+    "fact_to_json",
+    "hold_findings",
+    "kind_of",
+    "load_protocol",
+    "newly_blocking",
+    "parse_facts_document",
+    "parse_statement",
+    "releasable",
+    "timeline",
+]
