@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
+from shared import audit
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.event import Envelope, Event, derived_id
 from shared.contracts.vocabulary import Lane, Service
@@ -49,6 +50,16 @@ class Cause:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """What `Work.note` was told, until the transaction writes it."""
+
+    action: str
+    case_id: UUID | None
+    reason: str | None
+    detail: dict[str, audit.Value]
+
+
 @dataclass(slots=True)
 class Work(Generic[R]):
     """What a use case may do inside its transaction.
@@ -65,6 +76,17 @@ class Work(Generic[R]):
     bulk: bool = False
     emitted: list[tuple[UUID, Event]] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    noted: list[AuditNote] = field(default_factory=list)
+
+    def note(self, action: str, case_id: UUID | None, **detail: audit.Value) -> None:
+        """Adds an entry to the audit, written when this transaction commits.
+
+        `action` is the change in the past tense (`hold-recorded`); `detail` holds ids, codes and
+        numbers, and as `reason` the acting person's words. `case_id` None: the service's chain.
+        """
+        reason = detail.pop("reason", None)
+        words = None if reason is None else str(reason)
+        self.noted.append(AuditNote(action, case_id, words, detail))
 
     def emit(self, event: Event, *, kind: str | None = None) -> UUID:
         """The id of the event, which leaves when this transaction commits, in order of emission.
@@ -82,10 +104,20 @@ class Work(Generic[R]):
         return event_id
 
     async def flush(self) -> None:
-        """Writes the outbox rows. The shell calls it once, after the use case."""
+        """Writes the outbox rows, then the audit. The shell calls it once, after the use case."""
         pending, self.emitted = self.emitted, []
         for event_id, event in pending:
             await self._write(event_id, event)
+        notes, self.noted = self.noted, []
+        for note in notes:
+            await self._record(note)
+
+    async def _record(self, note: AuditNote) -> None:
+        detail = {"correlation_id": str(self.cause.correlation_id), **note.detail}
+        await audit.append(
+            self.tx, note.case_id, note.action, self.cause.actor, note.reason, detail,
+            self.world.machine_clock.now(),
+        )  # fmt: skip
 
     async def _write(self, event_id: UUID, event: Event) -> None:
         lane = Lane.BULK if self.bulk and event.lane is Lane.NORMAL else event.lane

@@ -1,0 +1,94 @@
+"""The Prometheus figures of a process, declared once, in one registry per process.
+
+Labels are closed words (service, topic, gate, outcome); never a case, a person or a value, so that
+the figures stay few and say nothing about anybody.
+"""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+#: seconds; the start permit's bounds (3 s ask, 10 s TTL) and the pages' 300 ms lie on edges
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 0.5, 1, 2, 3, 5, 10, 30, 60)
+
+
+class Figures:
+    """All figures. Whoever causes one counts it; who has none to tell leaves it at zero."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._declare_messaging()
+        self._declare_permits()
+        self._declare_edges()
+
+    def text(self) -> bytes:
+        """The figures in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"tandem_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"tandem_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"tandem_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
+
+    def _declare_messaging(self) -> None:
+        self.outbox_rows = self._gauge("outbox_rows", "Events committed and not yet sent")
+        self.outbox_age_seconds = self._gauge(
+            "outbox_age_seconds", "Age of the oldest event committed and not yet sent"
+        )
+        self.events_sent = self._counter("events_sent", "Events acknowledged by Kafka", "type")
+        self.events_applied = self._counter("events_applied", "Events applied", "topic")
+        self.duplicates_dropped = self._counter(
+            "duplicates_dropped", "Events that came again and were dropped", "topic"
+        )
+        self.lag_events = self._gauge("lag_events", "Events not yet applied", "topic", "partition")
+        self.lag_seconds = self._gauge(
+            "lag_seconds", "Age of the oldest event not yet applied", "topic", "partition"
+        )
+        self.early_events = self._gauge("early_events", "Events waiting for their predecessor")
+        self.parked_cases = self._gauge("parked_cases", "Cases whose events wait in order")
+        self.parked_records = self._gauge("parked_records", "Events that wait in parked cases")
+        self.dead_letters = self._counter("dead_letters", "Records that name no case", "topic")
+        self.unknown_skipped = self._counter("unknown_events_skipped", "Unknown types skipped")
+        self.batch_seconds = self._histogram("batch_seconds", "Time of a consumer transaction")
+        self.heartbeat_age_seconds = self._gauge(
+            "heartbeat_age_seconds", "Age of a source's last heartbeat", "source"
+        )
+
+    def _declare_permits(self) -> None:
+        self.permits = self._counter(
+            "permits", "Start permits by what became of them", "gate", "outcome"
+        )
+        self.permit_refusals = self._counter(
+            "permit_refusals", "Refused start permits by code", "gate", "code"
+        )
+        self.holds = self._gauge("holds", "Holds not released", "state")
+        self.holds_effective = self._counter(
+            "holds_effective", "Holds that became effective", "effective_by"
+        )
+        self.unpermitted_starts = self._counter(
+            "unpermitted_starts", "Starts recorded that had no permit", "gate"
+        )
+        self.escalations_late = self._counter(
+            "escalations_late", "Escalations more than 5 s after their minute"
+        )
+        self.oldest_unacknowledged_seconds = self._gauge(
+            "oldest_unacknowledged_alert_seconds", "Age of the oldest alert nobody acknowledged"
+        )
+
+    def _declare_edges(self) -> None:
+        self.requests = self._counter("http_requests", "Requests answered", "method", "status")
+        self.request_seconds = self._histogram("http_request_seconds", "Time of a request")
+        self.tokens_refused = self._counter("tokens_refused", "Bearer tokens refused", "code")
+        self.log_keys_dropped = self._counter(
+            "log_keys_dropped", "Log keys that are not on the list of allowed keys"
+        )
+        self.log_values_dropped = self._counter(
+            "log_values_dropped", "Log values that are no id, code or number"
+        )
+        self.audit_root_age_seconds = self._gauge(
+            "audit_root_age_seconds", "Time since the last signed root of the audit"
+        )

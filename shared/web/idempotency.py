@@ -1,0 +1,156 @@
+"""A command sent twice with one Idempotency-Key has its effect once.
+
+The key row (principal, route, key, body hash) is written in the transaction of the effect, so a
+crash leaves both or neither; there is no window in which the effect exists and the key does not.
+What a repetition is answered: the first answer, or for holds, permits and starts the *present*
+state of the resource, so that a stored GO is never shown again. A refusal raised as `Problem`
+rolls the key back with everything else: it may be tried again.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from fastapi import Request, Response
+from pydantic_core import from_json, to_json
+
+from shared.messaging.unit_of_work import Work
+from shared.persistence.database import LockTimeoutError, Row
+from shared.persistence.statements import load_statements
+from shared.web.problems import Problem
+from shared.web.security import caller
+
+STATEMENTS: Final = load_statements("shared.web")
+KEPT_FOR: Final = timedelta(hours=48)
+KEY_LENGTH_MAX: Final = 200
+#: one call of the timer deletes so many, so that it never holds many row locks
+FORGOTTEN_PER_CALL_MAX: Final = 5_000
+REPLAYED_HEADER: Final = "Idempotency-Replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What makes two requests the same command. `key` None: the caller sent none."""
+
+    principal: str
+    route: str
+    key: str | None
+    body_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an endpoint answers. `body` is anything that pydantic can write as JSON."""
+
+    status: int
+    body: object
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """The HTTP answer."""
+        content = b"" if self.body is None else to_json(self.body)
+        media_type = None if self.body is None else "application/json"
+        return Response(content, self.status, dict(self.headers), media_type)
+
+
+Act = Callable[[], Awaitable[Answer]]
+#: given the first answer, tells the present state of what it was about
+Present = Callable[[Answer], Awaitable[Answer]]
+
+
+async def request_key(request: Request) -> RequestKey:
+    """A dependency: the key of this request. Raises `Problem` 400 for an unusable one.
+
+    Reads the body as a whole; an endpoint that streams its body uses `key_for` instead.
+    """
+    return key_for(request, hashlib.sha256(await request.body()).digest())
+
+
+def key_for(request: Request, body_sha256: bytes) -> RequestKey:
+    """The key of a request whose body has this digest."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= KEY_LENGTH_MAX and key.isprintable()):
+        raise Problem(
+            400,
+            "idempotency-key-malformed",
+            f"An Idempotency-Key has 1 to {KEY_LENGTH_MAX} printable characters.",
+        )
+    route = f"{request.method} {request.url.path}"
+    return RequestKey(caller(request).subject, route, key, body_sha256)
+
+
+async def answer_once(
+    work: Work[Any], key: RequestKey, act: Act, *, present: Present | None = None
+) -> Answer:
+    """The answer of `act`, run at most once per key; a repetition is marked as replayed.
+
+    Call it first in the transaction, before any case is locked (the key comes before the case row
+    in the order of locks). `present` is for holds, permits and starts: a repetition is answered
+    with what it returns. Raises `Problem` 422 for the same key with another body, 409 while the
+    first request still runs.
+    """
+    if key.key is None:
+        return await act()
+    place = (key.principal, key.route, key.key)
+    if not await _claimed(work, key, place):
+        return await _replay(work, key, place, present)
+    answer = await act()
+    await work.tx.run(
+        STATEMENTS["answer_idempotency_key"],
+        *place,
+        answer.status,
+        dict(answer.headers),
+        None if answer.body is None else to_json(answer.body),
+    )
+    return answer
+
+
+async def _claimed(work: Work[Any], key: RequestKey, place: tuple[str, str, str]) -> bool:
+    now = work.world.machine_clock.now()
+    try:
+        claimed = await work.tx.value(
+            STATEMENTS["claim_idempotency_key"], *place, key.body_sha256, now, now - KEPT_FOR
+        )
+    except LockTimeoutError as error:
+        raise Problem(
+            409,
+            "idempotency-key-in-progress",
+            "The first request with this Idempotency-Key is still running; ask again.",
+            headers={"Retry-After": "1"},
+        ) from error
+    return claimed is not None
+
+
+async def _replay(
+    work: Work[Any], key: RequestKey, place: tuple[str, str, str], present: Present | None
+) -> Answer:
+    row = await work.tx.row(STATEMENTS["read_idempotency_key"], *place)
+    if row is None or row["status"] is None:
+        raise Problem(
+            409,
+            "idempotency-key-in-progress",
+            "The first request with this Idempotency-Key has not been answered; ask again.",
+            headers={"Retry-After": "1"},
+        )
+    if bytes(row["body_sha256"]) != key.body_sha256:
+        raise Problem(
+            422,
+            "idempotency-key-reused",
+            "This Idempotency-Key was used with another body; take a fresh one.",
+        )
+    stored = _stored(row)
+    answer = stored if present is None else await present(stored)
+    return Answer(answer.status, answer.body, {**answer.headers, REPLAYED_HEADER: "true"})
+
+
+def _stored(row: Row) -> Answer:
+    body = None if row["body"] is None else from_json(bytes(row["body"]))
+    return Answer(int(row["status"]), body, dict(row["headers"]))
+
+
+async def forget_old_keys(work: Work[Any]) -> int:
+    """The number of keys deleted because their 48 hours are over. For a timer."""
+    before = work.world.machine_clock.now() - KEPT_FOR
+    return await work.tx.run(STATEMENTS["forget_idempotency_keys"], before, FORGOTTEN_PER_CALL_MAX)
