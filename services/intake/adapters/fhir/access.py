@@ -7,8 +7,6 @@ nor a page has to deal with control characters or megabytes in a display name.
 
 import hashlib
 import json
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +19,8 @@ TEXT_LENGTH_MAX = 200
 """Longest display or name that a statement or message carries."""
 CODINGS_MAX = 50
 """Most codings of one concept that are looked at; real concepts have fewer than ten."""
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\ufeff\ud800-\udfff]")
+NUMBER_MAX = 1e12
+"""Largest number that any clinical quantity can have; beyond it lies a slip or an attack."""
 
 
 class Rejected(Exception):
@@ -47,7 +46,10 @@ def text(value: object) -> str | None:
     """Return a printable, bounded string, or None when ``value`` is no usable text."""
     if not isinstance(value, str):
         return None
-    return _UNPRINTABLE.sub("", value)[:TEXT_LENGTH_MAX].strip() or None
+    short = value[:TEXT_LENGTH_MAX]
+    if not short.isprintable():
+        short = "".join(mark if mark.isprintable() else " " for mark in short)
+    return short.strip() or None
 
 
 def mapping(value: object) -> Json:
@@ -65,12 +67,10 @@ def mappings(value: object) -> list[Json]:
 
 
 def number(value: object) -> float | int | None:
-    """Return a finite JSON number, or None."""
+    """Return a finite JSON number of clinical size, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, int):
-        return value
-    return value if math.isfinite(value) else None
+    return value if -NUMBER_MAX <= value <= NUMBER_MAX else None
 
 
 def codings(concept: object, pointer: str = "") -> tuple[Coding, ...]:

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import Any
 
 from services.intake.adapters.fhir.access import Rejected
 from services.intake.adapters.fhir.reading import Reason
