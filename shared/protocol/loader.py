@@ -1,20 +1,230 @@
-"""Loads the packaged rulebooks (being filled in)."""
+"""Loads the rulebooks into one typed, checked, immutable protocol.
 
+Invariant: a protocol that was returned is consistent: every reference resolves, every item, metric
+and class that a rule names exists, and limits do not contradict each other. Anything else raises
+`RulebookError` with file and line. This is the only module of the package that reads files, and it
+reads only the packaged rulebooks or the one file that it is given.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, tzinfo
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shared.contracts.vocabulary import Gate
+from shared.protocol.findings import ProtocolRef
+from shared.protocol.lined import Row, RulebookError, read_yaml
+from shared.protocol.rulebook import clinical, rows
+from shared.protocol.rulebook.codes import Codes, read_codes
+from shared.protocol.rulebook.heads import Heads
+from shared.protocol.rulebook.plan_section import read_plans
+from shared.protocol.rulebook.plans import Plans
+from shared.protocol.rulebook.product_section import ProductRules, read_product_rules
+from shared.protocol.rulebook.sentences import Sentences, read_sentences
+from shared.protocol.rulebook.steroid_section import read_steroids
+from shared.protocol.rulebook.tables import Tables, read_tables
+
+__all__ = ["Protocol", "RulebookError", "load_protocol", "read_protocol"]
+
+_PACKAGE = "shared.protocol.rulebooks"
+_FILES = ("coordination.yaml", "codes.yaml", "sentences.yaml")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Protocol:
-    """The protocol in force: version, zone, rules and codes."""
+    """The protocol in force: version, clinic zone, rules by kind, tables, codes, sentences."""
 
     id: str
     version: str
     status: str
+    effective_from: date
     zone: tzinfo
+    references: Mapping[str, str]
+    rules: Mapping[str, rows.Rule]
+    patient_rules: tuple[clinical.AnyRule, ...]
+    washouts: tuple[rows.WashoutRule, ...]
+    steroids: rows.SteroidRules
+    labs: tuple[rows.MetricRule, ...]
+    evidence: tuple[rows.EvidenceRule, ...]
+    product: ProductRules
+    red_flag: rows.Rule
+    tables: Tables
+    codes: Codes
+    sentences: Sentences
+    plans: Plans
+
+    @property
+    def ref(self) -> ProtocolRef:
+        """Which protocol this is, as decisions carry it."""
+        return ProtocolRef(self.id, self.version, self.status)
+
+    @property
+    def is_draft(self) -> bool:
+        """True until a medical director has signed this version."""
+        return self.status == "draft"
+
+    def item(self, name: str) -> rows.Item:
+        """Return the item of that name or of one of its other names."""
+        return self.tables.items[name]
 
 
 def load_protocol(path: Path | None = None) -> Protocol:
-    """Return the packaged protocol, or the one in the file `path`."""
-    raise NotImplementedError
+    """Return the packaged protocol, or the one in the file `path` with the packaged codes.
+
+    Raises RulebookError when the rulebook is inconsistent, OSError when the file cannot be read.
+    """
+    if path is None:
+        return _packaged()
+    _, codes, sentences = _packaged_texts()
+    return read_protocol(path.read_text("utf-8"), codes, sentences, file=path.name)
+
+
+@lru_cache(maxsize=1)
+def _packaged() -> Protocol:
+    return read_protocol(*_packaged_texts())
+
+
+def _packaged_texts() -> tuple[str, str, str]:
+    here = resources.files(_PACKAGE)
+    first, second, third = (here.joinpath(name).read_text("utf-8") for name in _FILES)
+    return first, second, third
+
+
+def read_protocol(
+    coordination: str, codes: str, sentences: str, *, file: str = _FILES[0]
+) -> Protocol:
+    """Return the protocol written in three YAML texts; raises RulebookError."""
+    top = read_yaml(coordination, file)
+    meta, references = top.row("meta"), top.row("references")
+    known = {key: references.row(key).text("t") for key in references.names()}
+    heads = Heads(known, frozenset(top.texts("on_running_stop")))
+    parts = _read_rules(top, heads)
+    protocol = Protocol(
+        id=meta.text("id"),
+        version=meta.text("version"),
+        status=_status(meta),
+        effective_from=date.fromisoformat(meta.text("effective_from")),
+        zone=_zone(meta),
+        references=known,
+        rules=heads.rules,
+        patient_rules=parts.patient,
+        washouts=parts.washouts,
+        steroids=parts.steroids,
+        labs=parts.labs,
+        evidence=parts.evidence,
+        product=parts.product,
+        red_flag=parts.red_flag,
+        tables=read_tables(top),
+        codes=read_codes(read_yaml(codes, _FILES[1])),
+        sentences=read_sentences(read_yaml(sentences, _FILES[2])),
+        plans=read_plans(top, known),
+    )
+    top.ignore("semantics", "plausible_src", "lab_aliases", "items_src", "units_src")
+    top.ignore("on_running_src", "reevaluate_src")
+    top.done()
+    _cross_check(protocol, top)
+    return protocol
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    patient: tuple[clinical.AnyRule, ...]
+    washouts: tuple[rows.WashoutRule, ...]
+    steroids: rows.SteroidRules
+    labs: tuple[rows.MetricRule, ...]
+    evidence: tuple[rows.EvidenceRule, ...]
+    product: ProductRules
+    red_flag: rows.Rule
+
+
+def _read_rules(top: Row, heads: Heads) -> _Parts:
+    # The order of reading is the order of findings in a decision.
+    patient = [clinical.read_rule(row, heads) for row in top.rows("eligibility")]
+    washouts, pointer = _washouts(top, heads)
+    steroids = read_steroids(top, heads, pointer)
+    patient += [clinical.read_rule(row, heads) for row in top.rows("infection")]
+    patient += [clinical.read_rule(row, heads) for row in top.rows("immune_toxicity")]
+    labs = tuple(clinical.lab(row, heads) for row in top.rows("labs"))
+    evidence = tuple(clinical.evidence(row, heads) for row in top.rows("evidence"))
+    for section in ("data_rules", "clearance"):
+        for row in top.rows(section):
+            heads.read(row, scope=frozenset(Gate))
+    product = read_product_rules(top, heads)
+    patient += [clinical.read_rule(row, heads) for row in top.row("infusion").rows("rules")]
+    patient += product.others
+    red_flag = heads.read(top.row("red_flag_effect"))
+    return _Parts(tuple(patient), washouts, steroids, labs, evidence, product, red_flag)
+
+
+def _washouts(top: Row, heads: Heads) -> tuple[tuple[rows.WashoutRule, ...], Row]:
+    found, pointer = [], None
+    for row in top.rows("washouts"):
+        if row.has("see"):
+            pointer = row
+        else:
+            found.append(clinical.washout(row, heads))
+    if pointer is None:
+        raise top.bad("washouts lack the pointer to the steroid rules")
+    return tuple(found), pointer
+
+
+def _status(meta: Row) -> str:
+    status = meta.text("status")
+    if status not in {"draft", "signed", "retired"}:
+        raise meta.bad(f"status {status!r} is none of draft, signed, retired")
+    return status
+
+
+def _zone(meta: Row) -> tzinfo:
+    name = meta.text("time_zone")
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise meta.bad(f"time_zone {name!r} does not exist") from error
+
+
+def _cross_check(protocol: Protocol, top: Row) -> None:
+    for line, message in _contradictions(protocol, top):
+        raise RulebookError(top.file, line, message)
+
+
+def _contradictions(protocol: Protocol, top: Row) -> Iterator[tuple[int, str]]:
+    """Yield what one row says and another denies, with the line of the row at fault."""
+    tables = protocol.tables
+    for evidence in protocol.evidence:
+        if evidence.item not in tables.items:
+            yield evidence.rule.line, f"{evidence.rule.id}: item {evidence.item!r} is not in items"
+    for rule in protocol.patient_rules:
+        yield from _missing_items(rule, tables)
+    for metric in (*protocol.labs, *_metrics(protocol.patient_rules)):
+        if metric.metric not in tables.units and metric.metric != "age":
+            yield metric.rule.line, f"{metric.rule.id}: metric {metric.metric!r} has no unit table"
+    for name in top.texts("on_running_stop"):
+        if name not in protocol.rules:
+            yield top.line, f"on_running_stop: rule {name!r} does not exist"
+    for concept, rules in protocol.codes.class_rules.items():
+        for name in sorted(rules - set(protocol.rules)):
+            yield top.line, f"codes: {concept} names rule {name!r}, which does not exist"
+
+
+def _missing_items(rule: clinical.AnyRule, tables: Tables) -> Iterator[tuple[int, str]]:
+    required: tuple[str, ...] = ()
+    match rule:
+        case rows.RequireRule(at_permit=False, items=items):
+            required = items
+        case rows.ConditionRule(require=items) | rows.AfterInfectionRule(require=items):
+            required = items
+        case rows.PositiveTestRule(negative_item=first, symptom_free_item=second):
+            required = (first, second)
+        case _:
+            pass
+    for item in required:
+        if item not in tables.items:
+            yield rule.rule.line, f"{rule.rule.id}: item {item!r} is not in items"
+
+
+def _metrics(rules: tuple[clinical.AnyRule, ...]) -> Iterator[rows.MetricRule]:
+    return (rule for rule in rules if isinstance(rule, rows.MetricRule))
