@@ -17,7 +17,7 @@ from pathlib import Path
 
 from shared.runtime.identity import ProcessId, identify
 from shared.runtime.logs import Sink
-from shared.runtime.programs import User
+from shared.runtime.programs import StartFailed, User
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 READ_BYTES = 65_536
@@ -25,6 +25,8 @@ READ_BYTES = 65_536
 LINE_BYTES_MAX = 16_384
 # How many of its last lines a report about a dead program shows.
 LINES_KEPT = 15
+# A grandchild may keep the pipe open for ever.
+LAST_LINES_SECONDS = 0.5
 # After SIGKILL only the kernel has work to do; longer means a hung disk.
 KILLED_WITHIN_SECONDS = 10.0
 
@@ -32,14 +34,16 @@ KILLED_WITHIN_SECONDS = 10.0
 class Child:
     """A running (or ended) child process."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, sink: Sink) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, output: int, sink: Sink
+    ) -> None:
         self.name = name
         self.last_lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._process = process
         self._sink = sink
         # A child that is already gone cannot be identified, and needs no signal either.
         self._identity = identify(process.pid)
-        self._pump = asyncio.create_task(self._pass_on(), name=f"output of {name}")
+        self._pump = asyncio.create_task(self._pass_on(output), name=f"output of {name}")
 
     @property
     def pid(self) -> int:
@@ -59,9 +63,8 @@ class Child:
     async def ended(self) -> int:
         """The exit code, as soon as the process ended and its last line was passed on."""
         returncode = await self._process.wait()
-        # A grandchild may keep the pipe open; its output is not worth waiting for.
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._pump), timeout=0.5)
+            await asyncio.wait_for(asyncio.shield(self._pump), timeout=LAST_LINES_SECONDS)
         return returncode
 
     async def stop(self, signal_: signal.Signals, *, within_seconds: float) -> int:
@@ -95,10 +98,20 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.send_signal(signal_)
 
-    async def _pass_on(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - asked for in spawn()
+    async def _pass_on(self, output: int) -> None:
+        """Reads until the last holder of the pipe has closed it, or until it is cancelled."""
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(output, "rb", buffering=0)
+        )
+        try:
+            await self._pass_on_lines(stream)
+        finally:
+            transport.close()
+
+    async def _pass_on_lines(self, stream: asyncio.StreamReader) -> None:
         rest = b""
-        while chunk := await self._process.stdout.read(READ_BYTES):
+        while chunk := await stream.read(READ_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 self._tell(line)
@@ -129,6 +142,9 @@ async def spawn(
     Call it from the thread that lives as long as the child shall: the kernel ties a child to the
     thread that made it. A cancelled call leaves no process.
     """
+    # A pipe of our own: with one of asyncio's, the end of the process would only be seen when its
+    # last grandchild has closed the pipe.
+    reading, writing = os.pipe()
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             sys.executable,
@@ -138,7 +154,7 @@ async def spawn(
             _wishes(as_user, orphan_signal),
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=writing,
             stderr=asyncio.subprocess.STDOUT,
             env={**os.environ, **env},
             cwd=cwd,
@@ -148,9 +164,14 @@ async def spawn(
     try:
         process = await asyncio.shield(starting)
     except asyncio.CancelledError:
-        await Child(name, await starting, sink).kill()
+        await Child(name, await starting, reading, sink).kill()
         raise
-    return Child(name, process, sink)
+    except OSError as problem:
+        os.close(reading)
+        raise StartFailed(f"{name}: {problem}") from problem
+    finally:
+        os.close(writing)
+    return Child(name, process, reading, sink)
 
 
 def _wishes(as_user: User | None, orphan_signal: signal.Signals) -> str:

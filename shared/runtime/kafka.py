@@ -4,7 +4,6 @@ Invariant: one broker that listens on loopback only and makes no topic by itself
 """
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.runtime.java import Java, find_java, find_maven
+from shared.runtime.locks import lock_file, try_lock
 from shared.runtime.paths import Paths
 from shared.runtime.ports import LOOPBACK
 from shared.runtime.programs import Program, Restart, Step, Steps
@@ -168,19 +168,8 @@ def jvm_options(file: Path, environ: Mapping[str, str] = os.environ) -> list[str
 @asynccontextmanager
 async def _exclusive(file: Path) -> AsyncIterator[None]:
     """Lets one process at a time fetch; the kernel frees the lock of one that was killed."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
+    with lock_file(file) as lock:
         # A blocking flock could not be cancelled.
-        while not _try_lock(descriptor):  # noqa: ASYNC110
+        while not try_lock(lock):  # noqa: ASYNC110
             await asyncio.sleep(LOCK_PAUSE_SECONDS)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

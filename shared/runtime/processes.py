@@ -60,12 +60,14 @@ class Runner:
         for program in programs:
             self._declare(program)
         self._enter("starting")
+        starting = [
+            asyncio.create_task(self._bring_up(self._programs[program.name]))
+            for program in programs
+        ]
         try:
-            async with asyncio.TaskGroup() as starting:
-                for program in programs:
-                    starting.create_task(self._bring_up(self._programs[program.name]))
-        except* StartFailed as failures:
-            raise _first(failures) from None
+            await _all_or_first_error(starting)
+        finally:
+            await _cancel(*starting)
         self._enter("ready")
 
     async def failure(self) -> ProgramDied:
@@ -312,9 +314,13 @@ def _own_identity() -> ProcessId:
     return own
 
 
-def _first(failures: ExceptionGroup[StartFailed]) -> StartFailed:
-    found = failures.exceptions[0]
-    return _first(found) if isinstance(found, ExceptionGroup) else found
+async def _all_or_first_error(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Waits for all; raises what the first one to fail raised, without a group around it."""
+    if tasks:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for task in tasks:
+        if task.done():
+            task.result()
 
 
 def _tail(child: Child) -> str:
@@ -328,7 +334,8 @@ async def _cancel(*tasks: "asyncio.Future[Any]") -> None:
     """Ends the tasks and takes note of what they may have raised."""
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    if tasks:
+        await asyncio.wait(tasks)
     for task in tasks:
         if not task.cancelled():
             task.exception()

@@ -41,7 +41,7 @@ class _Topic:
 
 async def broker_answers(bootstrap: str) -> bool:
     """True if a broker answers requests for metadata at the address."""
-    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
     if not await listening(host, int(port)):
         return False  # The client would write an error to the log for each try.
     try:

@@ -9,11 +9,12 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from shared.runtime.identity import ProcessId, identify
@@ -28,6 +29,7 @@ PAUSE_SECONDS = 0.05
 USERS_LOCK = "users.lock"
 START_LOCK = "start.lock"
 READY_FILE = "ready.json"
+HELPER_FILE = "helper.json"
 HELPER_LOG = "helper.log"
 
 
@@ -71,12 +73,16 @@ def joined(directory: Path) -> Iterator[NativeServers]:
 
 
 def wait_until_gone(directory: Path) -> None:
-    """Returns when the helper has stopped its servers and removed the directory."""
+    """Returns when the helper has stopped its servers and removed the directory.
+
+    What a helper left that was killed is removed here.
+    """
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
-    while directory.exists():
+    while _helper_runs(directory):
         if time.monotonic() > deadline:
             raise ServersFailed(f"{directory} is still there after {GONE_WITHIN_SECONDS:g} s")
         time.sleep(PAUSE_SECONDS)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _hold(directory: Path) -> int:
@@ -114,11 +120,20 @@ def _running(directory: Path) -> NativeServers | None:
     return servers if servers.helper.is_alive() else None
 
 
+def _helper_runs(directory: Path) -> bool:
+    try:
+        return ProcessId(**json.loads((directory / HELPER_FILE).read_text())).is_alive()
+    except FileNotFoundError:
+        return False
+
+
 def _start(directory: Path) -> NativeServers:
-    helper = _spawn_helper(directory)
+    helper = identify(_spawn_helper(directory))
+    if helper is not None:
+        (directory / HELPER_FILE).write_text(json.dumps(asdict(helper)))
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while (servers := _running(directory)) is None:
-        if time.monotonic() > deadline or identify(helper) is None:
+        if time.monotonic() > deadline or helper is None or not helper.is_alive():
             raise ServersFailed(
                 f"the test servers did not start:\n{(directory / HELPER_LOG).read_text()}"
             )

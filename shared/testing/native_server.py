@@ -6,7 +6,6 @@ the users' lock any more. The directory goes with it.
 """
 
 import asyncio
-import fcntl
 import hmac
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from shared.runtime.identity import identify
 from shared.runtime.kafka import Kafka
+from shared.runtime.locks import lock_file, try_lock
 from shared.runtime.logs import LogFiles, console, tee
 from shared.runtime.paths import Paths, default_paths
 from shared.runtime.ports import LOOPBACK, free_ports
@@ -31,8 +31,8 @@ LOCK_PAUSE_SECONDS = 0.1
 REQUEST_BYTES_MAX = 4_096
 
 
-async def serve(directory: Path) -> None:
-    """Runs the servers until the last user is gone or a signal comes."""
+async def serve(directory: Path, users: int) -> None:
+    """Runs the servers until the lock `users` is ours alone, or a signal comes."""
     broker, controller, database = free_ports(3)
     paths = Paths(var=directory, downloads=default_paths().downloads)
     kafka = Kafka(paths, broker, controller)
@@ -41,7 +41,7 @@ async def serve(directory: Path) -> None:
     runner = Runner(tee(console(), files))
     try:
         async with asyncio.TaskGroup() as tasks:
-            over = tasks.create_task(_until_over(directory / USERS_LOCK))
+            over = tasks.create_task(_until_over(users))
             work = tasks.create_task(_run(runner, kafka, postgres, directory))
             over.add_done_callback(lambda _: work.cancel())
             work.add_done_callback(lambda _: over.cancel())
@@ -104,16 +104,12 @@ class Commands:
                 raise ValueError(f"no such command: {unknown}")
 
 
-async def _until_over(users_lock: Path) -> None:
-    """Returns on SIGTERM, or with the users' lock held exclusively (until this process ends)."""
+async def _until_over(users: int) -> None:
+    """Returns on SIGTERM, or with the users' lock taken: then nobody can join any more."""
     signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
-    descriptor = os.open(users_lock, os.O_RDWR | os.O_CREAT, 0o600)
-    while not signalled.is_set():
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+    while not signalled.is_set() and not try_lock(users):
         with suppress(TimeoutError):
             await asyncio.wait_for(signalled.wait(), timeout=LOCK_PAUSE_SECONDS)
 
@@ -131,8 +127,10 @@ def main() -> None:
     # A Ctrl-C in the terminal of the tests is theirs; this process ends after them.
     os.setsid()
     directory = Path(sys.argv[1])
-    asyncio.run(serve(directory))
-    shutil.rmtree(directory, ignore_errors=True)
+    # The lock is kept over the removal: who waits for it then finds that its file is gone.
+    with lock_file(directory / USERS_LOCK) as users:
+        asyncio.run(serve(directory, users))
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
