@@ -30,3 +30,161 @@ SELECT case_id FROM case_row WHERE case_id = ANY($1::uuid[]) ORDER BY case_id FO
 -- name: ensure_case_rows
 -- A missing row would lock nothing.
 INSERT INTO case_row (case_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING
+
+-- name: try_lock
+-- Whether this session now holds the named advisory lock; it holds it as long as it lives.
+SELECT pg_try_advisory_lock($1::int, hashtext($2::text))
+
+-- name: outbox_batch
+-- The next rows to send, those of cases with a safety row first, each case in commit order. No row
+-- is locked. $2: cases whose partition is busy or resting.
+WITH urgent AS (
+    SELECT DISTINCT case_id FROM outbox WHERE lane = 0 AND case_id <> ALL($2::uuid[])
+), first_rows AS (
+    SELECT o.id FROM outbox o JOIN urgent u ON u.case_id = o.case_id ORDER BY o.id LIMIT $1
+), other_rows AS (
+    SELECT o.id FROM outbox o
+    WHERE o.case_id <> ALL($2::uuid[])
+      AND NOT EXISTS (SELECT FROM urgent u WHERE u.case_id = o.case_id)
+    ORDER BY o.id LIMIT $1
+), chosen AS (
+    SELECT id, 0 AS rank FROM first_rows UNION ALL SELECT id, 1 FROM other_rows
+    ORDER BY rank, id LIMIT $1
+)
+SELECT o.id, o.topic, o.case_id, o.headers, o.payload
+FROM chosen c JOIN outbox o ON o.id = c.id
+ORDER BY c.rank, c.id
+
+-- name: delete_sent
+-- Rows that Kafka acknowledged.
+DELETE FROM outbox WHERE id = ANY($1::bigint[])
+
+-- name: outbox_state
+-- How much waits to be sent, and for how long.
+SELECT count(*) AS unsent_rows, count(*) FILTER (WHERE lane = 2) AS bulk_rows,
+       coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
+           AS oldest_seconds
+FROM outbox
+
+-- name: ensure_offset
+-- A missing row would lock nothing.
+INSERT INTO next_offset (consumer, topic, partition, next_offset) VALUES ($1, $2, $3, 0)
+ON CONFLICT DO NOTHING
+
+-- name: read_offset
+-- Where this consumer reads on.
+SELECT next_offset FROM next_offset WHERE consumer = $1 AND topic = $2 AND partition = $3
+
+-- name: lock_offset
+-- The fence of a batch: whoever else reads this partition waits here, and then sees it moved.
+SELECT next_offset FROM next_offset WHERE consumer = $1 AND topic = $2 AND partition = $3
+FOR UPDATE
+
+-- name: set_offset
+-- Where to read on after this batch.
+UPDATE next_offset SET next_offset = $4 WHERE consumer = $1 AND topic = $2 AND partition = $3
+
+-- name: read_books
+-- What is known of these cases and events, asked after their cases were locked.
+-- $3: event ids; $4, $5, $6: topics, partitions and offsets of unreadable records.
+SELECT 'parked' AS kind, case_id, NULL::text AS source, NULL::bigint AS epoch,
+       NULL::bigint AS sequence, NULL::uuid AS event_id, NULL::text AS topic,
+       NULL::int AS partition, NULL::bigint AS "offset"
+FROM parked_case WHERE consumer = $1 AND case_id = ANY($2::uuid[])
+UNION ALL
+SELECT 'head', case_id, source, epoch, sequence, NULL, NULL, NULL, NULL
+FROM inbox_head WHERE consumer = $1 AND case_id = ANY($2::uuid[])
+UNION ALL
+SELECT 'known', NULL, NULL, NULL, NULL, event_id, NULL, NULL, NULL
+FROM inbox WHERE consumer = $1 AND event_id = ANY($3::uuid[])
+UNION ALL
+SELECT 'parked_before', NULL, NULL, NULL, NULL, NULL, p.topic, p.partition, p."offset"
+FROM unnest($4::text[], $5::int[], $6::bigint[]) AS u (topic, partition, "offset")
+JOIN parked_record p ON p.consumer = $1 AND p.topic = u.topic AND p.partition = u.partition
+                    AND p."offset" = u."offset"
+
+-- name: close_books
+-- Marks what was applied: event ids ($2) and, per stream ($3 to $6), the last sequence.
+WITH marked AS (
+    INSERT INTO inbox (consumer, event_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING
+)
+INSERT INTO inbox_head (consumer, source, case_id, epoch, sequence)
+SELECT $1, u.source, u.case_id, u.epoch, u.sequence
+FROM unnest($3::text[], $4::uuid[], $5::bigint[], $6::bigint[])
+    AS u (source, case_id, epoch, sequence)
+ON CONFLICT (consumer, source, case_id)
+DO UPDATE SET epoch = EXCLUDED.epoch, sequence = EXCLUDED.sequence
+
+-- name: prune_inbox
+-- Ids that only serve as a second belt; the heads stay for ever.
+DELETE FROM inbox WHERE consumer = $1 AND applied_at < clock_timestamp() - $2::interval
+
+-- name: add_early
+-- A record that must wait: for its predecessor (gap) or for its case's lock (locked).
+INSERT INTO early (consumer, topic, partition, "offset", source, case_id, epoch, sequence, record,
+                   reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT DO NOTHING
+
+-- name: early_cases
+-- Cases with waiting records, the longest waiting first.
+SELECT case_id FROM early WHERE consumer = $1 GROUP BY case_id ORDER BY min(received_at) LIMIT $2
+
+-- name: early_of_case
+-- The waiting records of a case, each stream in order.
+SELECT record, reason, extract(epoch FROM clock_timestamp() - received_at)::float8 AS age_seconds
+FROM early WHERE consumer = $1 AND case_id = $2
+ORDER BY source NULLS LAST, epoch, sequence NULLS LAST, topic, partition, "offset"
+LIMIT $3
+
+-- name: remove_early
+-- Records that were applied, dropped or parked.
+DELETE FROM early e USING unnest($2::text[], $3::int[], $4::bigint[])
+    AS u (topic, partition, "offset")
+WHERE e.consumer = $1 AND e.topic = u.topic AND e.partition = u.partition
+  AND e."offset" = u."offset"
+
+-- name: early_count
+-- How many records wait.
+SELECT count(*) FROM early WHERE consumer = $1
+
+-- name: has_early
+-- Whether a record about this case waits: its state here is not complete.
+SELECT EXISTS (SELECT FROM early WHERE consumer = $1 AND case_id = $2)
+
+-- name: limit_lock_wait
+-- For this transaction only: do not wait long for a busy case.
+SELECT set_config('lock_timeout', $1, true)
+
+-- name: add_parked_record
+-- No row comes back when the record was parked before.
+INSERT INTO parked_record (consumer, case_id, topic, partition, "offset", event_id, event_type,
+                           source, epoch, sequence, safety, record, cause, error, safe_half_done)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: park_case
+-- From here on every later event of the case waits.
+INSERT INTO parked_case (consumer, case_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+
+-- name: is_parked
+-- Whether events of the case wait here.
+SELECT EXISTS (SELECT FROM parked_case WHERE consumer = $1 AND case_id = $2)
+
+-- name: emit_dead_letter
+-- A parked or keyless record, with its cause, for the topic of dead letters.
+INSERT INTO outbox (event_id, topic, case_id, lane, headers, payload)
+VALUES ($1, $2, $3, 1, $4, $5)
+ON CONFLICT DO NOTHING
+
+-- name: add_dead_letter
+-- A record that no case can be named for. No row comes back when it was known.
+INSERT INTO dead_letter (consumer, topic, partition, "offset", record, error)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING
+RETURNING "offset"
+
+-- name: still_here
+-- Fails when the session is gone, and its advisory locks with it.
+SELECT 1

@@ -13,6 +13,7 @@ from shared.persistence.database import Tx
 R = TypeVar("R")
 
 Reaction = Callable[[Work[R], Envelope[Any]], Awaitable[None]]
+OnParked = Callable[[Work[R], UUID], Awaitable[None]]
 LockCases = Callable[[Tx, Sequence[UUID]], Awaitable[None]]
 
 
@@ -33,6 +34,10 @@ class Reactions(Generic[R]):
     twice it must equal once. `safe_half`: for events that are never held back in a parked case
     (hold-recorded, red-flag-reported), the part that is applied at once and again, as a no-op, in
     the ordered redrive. Types that appear in neither are read, counted in the sequence, skipped.
+    `on_parked` and `on_unparked` run in the transaction that parks or unparks a case here.
+
+    A handler has no effect outside its transaction: a failed batch runs it again, alone. It raises
+    `TransientError` (or a store or HTTP error) for what may pass; anything else parks the case.
     """
 
     consumer: Service
@@ -40,3 +45,9 @@ class Reactions(Generic[R]):
     handlers: Mapping[type[Event], Reaction[R]]
     safe_half: Mapping[type[Event], Reaction[R]] = field(default_factory=dict)
     lock_cases: LockCases = lock_case_rows
+    on_parked: OnParked[R] | None = None
+    on_unparked: OnParked[R] | None = None
+
+
+class TransientError(Exception):
+    """The handler could not do its work now; its partition waits and tries again, in order."""

@@ -4,6 +4,7 @@ Writing is strict, reading explains itself: `read_envelope` raises `UnreadableEr
 that the parking page can show. Conformance is tested against the cloudevents SDK.
 """
 
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,11 @@ class Record:
     headers: tuple[tuple[str, bytes], ...]
     timestamp_ms: int
 
+    @property
+    def where(self) -> tuple[str, int, int]:
+        """Topic, partition and offset: the one name of this record."""
+        return self.topic, self.partition, self.offset
+
     def header(self, name: str) -> str | None:
         """The header as text, or None when absent or not UTF-8."""
         found = [value for key, value in self.headers if key == name]
@@ -40,6 +46,40 @@ class Record:
             return found[-1].decode() if found else None
         except UnicodeDecodeError:
             return None
+
+
+def record_to_json(record: Record) -> dict[str, object]:
+    """The record as a JSON document, byte for byte (parked and early records are kept so)."""
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": _to_base64(record.key),
+        "value": _to_base64(record.value),
+        "headers": [[name, _to_base64(value)] for name, value in record.headers],
+        "timestamp_ms": record.timestamp_ms,
+    }
+
+
+def record_from_json(document: Mapping[str, Any]) -> Record:
+    """The record that `record_to_json` wrote."""
+    return Record(
+        topic=document["topic"],
+        partition=document["partition"],
+        offset=document["offset"],
+        key=_from_base64(document["key"]),
+        value=_from_base64(document["value"]),
+        headers=tuple((name, _from_base64(value) or b"") for name, value in document["headers"]),
+        timestamp_ms=document["timestamp_ms"],
+    )
+
+
+def _to_base64(data: bytes | None) -> str | None:
+    return None if data is None else b64encode(data).decode()
+
+
+def _from_base64(text: str | None) -> bytes | None:
+    return None if text is None else b64decode(text)
 
 
 class UnreadableError(Exception):

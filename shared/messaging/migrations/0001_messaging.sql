@@ -26,6 +26,12 @@ CREATE TABLE outbox (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX outbox_safety ON outbox (case_id) WHERE lane = 0;
+CREATE INDEX outbox_case ON outbox (case_id, id);
+-- A queue that is emptied all the time: dead rows must not pile up at its head.
+ALTER TABLE outbox SET (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+    autovacuum_vacuum_cost_delay = 0
+);
 
 -- Dedupe: the last sequence applied per consumer and stream.
 CREATE TABLE inbox_head (
@@ -55,15 +61,16 @@ CREATE TABLE next_offset (
     PRIMARY KEY (consumer, topic, partition)
 );
 
--- Records whose predecessor has not come yet, or whose case was locked.
+-- Records whose predecessor has not come yet, or whose case was locked. Source and epoch are null
+-- when the headers do not name them.
 CREATE TABLE early (
     consumer    text NOT NULL,
     topic       text NOT NULL,
     partition   int NOT NULL,
     "offset"    bigint NOT NULL,
-    source      text NOT NULL,
+    source      text,
     case_id     uuid NOT NULL,
-    epoch       bigint NOT NULL,
+    epoch       bigint,
     sequence    bigint,
     record      jsonb NOT NULL,
     reason      text NOT NULL CHECK (reason IN ('gap', 'locked')),
@@ -80,6 +87,9 @@ CREATE TABLE parked_case (
     parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (consumer, case_id)
 );
+-- Settled rows (redriven or skipped) stay: they say who did what, and a record that is read again
+-- after a rewind is known by its offset. `cause` is malformed, unknown-type, handler-failed or gap
+-- for the bad record itself, behind for those that wait after it.
 CREATE TABLE parked_record (
     id            bigserial PRIMARY KEY,
     consumer      text NOT NULL,
@@ -96,11 +106,15 @@ CREATE TABLE parked_record (
     record        jsonb NOT NULL,
     cause         text NOT NULL,
     error         text,
+    attempts      int NOT NULL DEFAULT 1,
     safe_half_done boolean NOT NULL DEFAULT false,
     parked_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    settled_at    timestamptz,
+    settled_as    text CHECK (settled_as IN ('redriven', 'skipped', 'duplicate')),
+    settled_by    text,
     UNIQUE (consumer, topic, partition, "offset")
 );
-CREATE INDEX parked_record_case ON parked_record (consumer, case_id, id);
+CREATE INDEX parked_record_open ON parked_record (consumer, case_id, id) WHERE settled_at IS NULL;
 
 -- Records that no case can be named for.
 CREATE TABLE dead_letter (
@@ -117,4 +131,19 @@ CREATE TABLE dead_letter (
 -- The lock row of a case where a service has no richer one (a holder locks its fence instead).
 CREATE TABLE case_row (
     case_id uuid PRIMARY KEY
+);
+
+-- For each source and partition the newest heartbeat whose last produced offset this consumer has
+-- applied: through `beat_at` (the source's machine time) nothing of that partition is missing here.
+CREATE TABLE applied_through (
+    consumer              text NOT NULL,
+    source                text NOT NULL,
+    partition             int NOT NULL,
+    beat_at               timestamptz NOT NULL,
+    epoch                 bigint NOT NULL,
+    last_offset           bigint NOT NULL,
+    oldest_unsent_seconds double precision NOT NULL,
+    catalogue_version     int NOT NULL,
+    audit_head            text,
+    PRIMARY KEY (consumer, source, partition)
 );

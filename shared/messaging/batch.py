@@ -1,0 +1,230 @@
+"""One transaction of a consumer: cases locked, books read, records taken in order, books closed.
+
+Used by the kernel (records from the bus), the filler (records that came early) and the redrive
+(parked records), so that all three judge and apply alike. Everything here is undone when the
+transaction is: counts, callbacks and alarms are only published by the caller after COMMIT.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar, assert_never
+from uuid import UUID, uuid5
+
+from shared.contracts.vocabulary import Service
+from shared.messaging.bus import Alarm
+from shared.messaging.incoming import (
+    AboutCase,
+    Incoming,
+    Keyless,
+    Readable,
+    StreamPlace,
+    Unreadable,
+)
+from shared.messaging.parking import bury, park, queue_behind
+from shared.messaging.plan import Books, Planner, Todo
+from shared.messaging.reactions import Reactions
+from shared.messaging.unit_of_work import STATEMENTS, Cause, UnitOfWork, Work
+from shared.messaging.wire import record_to_json
+from shared.persistence.database import Tx
+
+R = TypeVar("R")
+
+_COUNTED: Final = {
+    Todo.APPLY: "applied",
+    Todo.PASS: "skipped",
+    Todo.DROP: "duplicates",
+    Todo.WAIT: "early",
+    Todo.PARK: "parked",
+    Todo.QUEUE: "behind",
+    Todo.BURY: "dead",
+}
+
+
+@dataclass(slots=True)
+class Effects(Generic[R]):
+    """What to publish once the transaction has committed."""
+
+    counted: Counter[str] = field(default_factory=Counter)
+    works: list[Work[R]] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+
+
+class Batch(Generic[R]):
+    """The work of one consumer inside one transaction."""
+
+    def __init__(self, reactions: Reactions[R], unit_of_work: UnitOfWork[R], tx: Tx) -> None:
+        self._reactions = reactions
+        self._unit_of_work = unit_of_work
+        self._tx = tx
+        self._books = Books()
+        self._planner = Planner(self._books)
+        self._heads_before: dict[tuple[Service, UUID], tuple[int, int]] = {}
+        self._applied_ids: list[UUID] = []
+        self.effects: Effects[R] = Effects()
+
+    @property
+    def consumer(self) -> Service:
+        """Whose batch this is."""
+        return self._reactions.consumer
+
+    async def open(self, items: Sequence[Incoming]) -> None:
+        """Locks the cases of these records, then reads what is known of them.
+
+        The locks come in statements of their own: what is read afterwards is what the last owner
+        of the lock committed. Raises `LockTimeoutError` when a case is busy.
+        """
+        about = [item for item in items if not isinstance(item, Keyless)]
+        cases = sorted({item.case_id for item in about})
+        if not cases:
+            return
+        await self._reactions.lock_cases(self._tx, cases)
+        ids = [item.envelope.id for item in about if isinstance(item, Readable)]
+        bad = [item.record.where for item in about if isinstance(item, Unreadable)]
+        topics, partitions, offsets = zip(*bad, strict=True) if bad else ((), (), ())
+        rows = await self._tx.rows(
+            STATEMENTS["read_books"], self.consumer.value, cases, ids, topics, partitions, offsets
+        )
+        for row in rows:
+            match row["kind"]:
+                case "parked":
+                    self._books.parked.add(row["case_id"])
+                case "head":
+                    key = (Service(row["source"]), row["case_id"])
+                    self._books.heads[key] = (row["epoch"], row["sequence"])
+                case "known":
+                    self._books.known_ids.add(row["event_id"])
+                case _:
+                    self._books.parked_before.add((row["topic"], row["partition"], row["offset"]))
+        self._heads_before = dict(self._books.heads)
+
+    async def take(self, item: Incoming) -> Todo:
+        """Plans the record and does what was planned."""
+        step = self._planner.plan(item)
+        match step.todo:
+            case Todo.APPLY:
+                await self._apply(item)
+            case Todo.PASS | Todo.DROP:
+                self._remember(item, step.todo)
+            case Todo.WAIT:
+                await self.defer(item, "gap")
+            case Todo.PARK:
+                await self.park(item)
+            case Todo.QUEUE:
+                await self._queue(item)
+            case Todo.BURY:
+                await self._bury(item)
+            case _:
+                assert_never(step.todo)
+        if step.todo is not Todo.PARK and step.todo is not Todo.WAIT:
+            self.effects.counted[_COUNTED[step.todo]] += 1
+        return step.todo
+
+    async def close(self) -> None:
+        """Writes the books: ids and, per stream, how far it was applied."""
+        changed = [
+            (source.value, case_id, *head)
+            for (source, case_id), head in self._books.heads.items()
+            if self._heads_before.get((source, case_id)) != head
+        ]
+        if not changed and not self._applied_ids:
+            return
+        sources, cases, epochs, sequences = zip(*changed, strict=True) if changed else ((),) * 4
+        await self._tx.run(
+            STATEMENTS["close_books"], self.consumer.value, self._applied_ids,
+            sources, cases, epochs, sequences,
+        )  # fmt: skip
+
+    async def _apply(self, item: Incoming) -> None:
+        if not isinstance(item, Readable):
+            raise TypeError("only a readable event can be applied")
+        handler = self._reactions.handlers.get(item.event_type)
+        if handler is not None:
+            work = self.work_for(item)
+            await handler(work, item.envelope)
+            await self.flush(work)
+        self._applied_ids.append(item.envelope.id)
+
+    def _remember(self, item: Incoming, todo: Todo) -> None:
+        if todo is Todo.PASS and isinstance(item, Readable):
+            self._applied_ids.append(item.envelope.id)
+
+    async def defer(self, item: Incoming, reason: str) -> None:
+        """Puts the record aside until its predecessor comes or its case is free."""
+        if isinstance(item, Keyless):
+            raise TypeError("a record without a case waits for nothing")
+        place: StreamPlace | None = item.place
+        await self._tx.run(
+            STATEMENTS["add_early"], self.consumer.value, *item.record.where,
+            place.source.value if place else None, item.case_id, place.epoch if place else None,
+            place.sequence if place else None, record_to_json(item.record), reason,
+        )  # fmt: skip
+        self.effects.counted["early" if reason == "gap" else "deferred"] += 1
+
+    async def park(
+        self, item: Incoming, cause: str | None = None, error: str | None = None,
+        *, safe_half: bool = True,
+    ) -> None:  # fmt: skip
+        """Parks the case because of this record; it and all later ones wait in order."""
+        match item:
+            case Keyless():
+                raise TypeError("a record without a case parks nothing")
+            case Unreadable():
+                cause, error = cause or item.cause, error or item.error
+            case _:
+                pass
+        work = self.work_for(item)
+        done = safe_half and await self._safe_half(item, work)
+        if await park(work, self._reactions, item, cause or "handler-failed", error, done):
+            self.effects.counted["parked"] += 1
+            self.effects.alarms.append(
+                Alarm("case_parked", {"case_id": str(item.case_id), "cause": cause or ""})
+            )
+        self._books.parked.add(item.case_id)
+        await self.flush(work)
+
+    async def _queue(self, item: Incoming) -> None:
+        if isinstance(item, Keyless):
+            raise TypeError("a record without a case is behind nothing")
+        work = self.work_for(item)
+        done = await self._safe_half(item, work)
+        await queue_behind(work, self.consumer, item, done)
+        await self.flush(work)
+
+    async def _safe_half(self, item: AboutCase, work: Work[R]) -> bool:
+        """Applies at once what is never held back: the fence of a hold, the alert of a red flag."""
+        if not isinstance(item, Readable):
+            return False
+        half = self._reactions.safe_half.get(item.event_type)
+        if half is None:
+            return False
+        await half(work, item.envelope)
+        return True
+
+    async def _bury(self, item: Incoming) -> None:
+        if not isinstance(item, Keyless):
+            raise TypeError("only a record without a case is buried")
+        if await bury(self._tx, self._unit_of_work.world, self.consumer, item):
+            topic, partition, offset = item.record.where
+            self.effects.alarms.append(
+                Alarm("dead_letter", {"topic": topic, "partition": partition, "offset": offset})
+            )
+
+    def work_for(self, item: AboutCase) -> Work[R]:
+        """A work in this transaction, caused by the record."""
+        if isinstance(item, Readable):
+            cause = Cause.of_event(item.envelope, self.consumer)
+        else:
+            # named after the record, so that reading it again leads to the same ids
+            name = "{}:{}:{}".format(*item.record.where)
+            cause = Cause(
+                actor=f"service:{self.consumer.value}", correlation_id=uuid5(item.case_id, name),
+                causation_id=uuid5(item.case_id, name),
+            )  # fmt: skip
+        return self._unit_of_work.join(self._tx, cause)
+
+    async def flush(self, work: Work[R]) -> None:
+        """Writes what the work emitted, and remembers to tell the relay after COMMIT."""
+        if work.emitted or work.after_commit:
+            self.effects.works.append(work)
+        await work.flush()
