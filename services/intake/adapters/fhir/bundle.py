@@ -109,7 +109,7 @@ def _read(entry: Entry, about: About, context: Context) -> Course | Answer:
     if read is None:
         return Ignored(Reason.TYPE_NOT_NEEDED, f"{entry.type}: not used")
     if about.patient is None:
-        if about.problem.startswith("the subject is a"):
+        if about.elsewhere:
             return Ignored(Reason.NOT_THE_PATIENT, about.problem)
         raise Rejected(Reason.UNRESOLVED, about.problem, "/subject")
     return read(entry, context)

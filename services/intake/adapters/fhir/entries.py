@@ -124,10 +124,14 @@ def _links(entries: Sequence[Entry]) -> Links:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Whom an entry is about: a patient's key, or the reason why that cannot be told."""
+    """Whom an entry is about: a patient's key, or the reason why there is none.
+
+    ``elsewhere``: the subject is known to be no patient (a device, a group).
+    """
 
     patient: str | None
     problem: str = ""
+    elsewhere: bool = False
 
 
 NOBODY = About(None, "no subject is named")
@@ -171,7 +175,7 @@ class Subjects:
         if parts is None:
             return About(None, "the subject's reference cannot be read")
         if parts["type"] != "Patient":
-            return About(None, f"the subject is a {parts['type']}")
+            return About(None, f"the subject is a {parts['type']}", elsewhere=True)
         key = f"Patient/{parts['id']}"
         return About(target if absolute and self._elsewhere(key, absolute["base"]) else key)
 
@@ -212,7 +216,7 @@ def _references(value: object) -> list[Any]:
 def _as_patient(entry: Entry) -> About:
     if entry.type == "Patient":
         return About(entry.reference)
-    return About(None, f"the subject is a {entry.type}")
+    return About(None, f"the subject is a {entry.type}", elsewhere=True)
 
 
 def one_patient(entries: Sequence[Entry], links: Links) -> tuple[Entry, dict[int, About]]:

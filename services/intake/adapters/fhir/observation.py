@@ -57,7 +57,7 @@ def read_observation(entry: Entry, context: Context) -> Result:
     drafts = _drafts(resource, concept, coded, status, context)
     if not drafts:
         return Ignored(Reason.NO_VALUE, f"{name}: no value")
-    return Stated(tuple(drafts), name)
+    return Stated(tuple(drafts), f"{name}: {concept}")
 
 
 def result_status(resource: Json) -> str | None:

@@ -57,7 +57,7 @@ def read_procedure(entry: Entry, context: Context) -> Result:
         raise Rejected(Reason.MISSING, "no date of the procedure", "/performedDateTime")
     return Stated(
         tuple(_drafts(resource, rule, span, context)),
-        name,
+        f"{name}: {concept}",
         newest_only=concept if rule.get("newest_only") else "",
     )
 
