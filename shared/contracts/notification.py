@@ -26,6 +26,7 @@ class AlertRaised(NotificationEvent):
     cause: str
     urgency: Urgency
     roles: tuple[str, ...]
+    ack_due_at: AwareDatetime | None = None
 
 
 class AlertUpdated(NotificationEvent):
@@ -35,6 +36,8 @@ class AlertUpdated(NotificationEvent):
     alert_id: UUID
     alert_version: int = Field(ge=1)
     urgency: Urgency
+    cause: str | None = None
+    reopened: bool = False
 
 
 class AlertDelivered(NotificationEvent):
