@@ -167,6 +167,7 @@ def _add_metadata(app: FastAPI, identity: DevIdentity) -> None:
         return identity.jwks()
 
     @app.get("/health/live")
+    @app.get("/health/ready")
     async def live() -> dict[str, bool]:
         return {"live": True}
 

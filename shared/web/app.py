@@ -4,6 +4,7 @@ Refuses to build an app in which an endpoint does not say who may call it, or in
 the two probes is open to everybody.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Literal
@@ -28,6 +29,7 @@ from shared.web.middleware import (
     bearer_token,
 )
 from shared.web.rates import TokenBuckets
+from shared.web.requests import Trace
 from shared.web.security import MetricsAccess, public
 
 Mode = Literal["demo", "shadow", "live"]
@@ -35,6 +37,14 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 #: 1 MB; a route that takes more says so itself: `@router.post(..., max_body_size=32_000_000)`
 BODY_BYTES_MAX: Final = 1_000_000
+
+
+_LOG = logging.getLogger(__name__)
+
+
+def log_bug(error: BaseException, trace: Trace) -> None:
+    """Writes where an unforeseen error arose, under its trace id; never what it says."""
+    _LOG.error("request_failed", extra={"trace_id": trace.trace_id}, exc_info=error)
 
 
 class TandemApp(FastAPI):
@@ -60,7 +70,7 @@ def create_app(
     state: Mapping[str, object] | None = None,
     token_of: TokenOf = bearer_token,
     open_paths: Sequence[str] = (),
-    on_bug: OnBug = lambda error, trace: None,
+    on_bug: OnBug = log_bug,
     rates: TokenBuckets | None = None,
     version: str = "0.1.0",
 ) -> FastAPI:

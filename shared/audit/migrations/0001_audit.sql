@@ -1,6 +1,6 @@
 -- The audit: one hash chain per case, and one per service for what concerns no case.
 CREATE TABLE audit_entry (
-    id      bigserial UNIQUE,
+    id      bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     chain   text NOT NULL,
     seq     bigint NOT NULL CHECK (seq > 0),
     prev    bytea NOT NULL CHECK (octet_length(prev) = 32),
