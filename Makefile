@@ -1,0 +1,47 @@
+# `make` alone lists the targets. Everything at run time lives in var/; `make clean` removes it.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+# The first Python that is new enough; PYTHON=/path/to/python makes the choice yours.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help install up down doctor clean test check
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(BIN)/.installed ## put Tandem and its locked dependencies into .venv
+
+$(BIN)/.installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Tandem needs Python 3.11 or newer; install it (for example" \
+		"'sudo apt install python3.11 python3.11-venv') or name it: make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+up: install ## start Kafka, PostgreSQL and the services; Ctrl-C stops them
+	@$(BIN)/tandem up
+
+down: install ## stop what `make up` started, from another shell
+	@$(BIN)/tandem down
+
+doctor: install ## name what is missing on this machine, and the command that fixes it
+	@$(BIN)/tandem doctor
+
+clean: ## stop what runs and remove var/ with all data in it
+	@test ! -x $(BIN)/tandem || $(BIN)/tandem down
+	@rm -rf var
+
+test: install ## all tests that a contributor needs, on real Kafka and PostgreSQL
+	@$(BIN)/pytest tests -m "not slow" $(ARGS)
+
+check: install ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
