@@ -51,12 +51,23 @@ class Effects(Generic[R]):
 
 
 class Batch(Generic[R]):
-    """The work of one consumer inside one transaction."""
+    """The work of one consumer inside one transaction.
 
-    def __init__(self, reactions: Reactions[R], unit_of_work: UnitOfWork[R], tx: Tx) -> None:
+    `waiting`: the records come from where they waited, so those that must go on waiting are left.
+    """
+
+    def __init__(
+        self,
+        reactions: Reactions[R],
+        unit_of_work: UnitOfWork[R],
+        tx: Tx,
+        *,
+        waiting: bool = False,
+    ) -> None:
         self._reactions = reactions
         self._unit_of_work = unit_of_work
         self._tx = tx
+        self._waiting = waiting
         self._books = Books()
         self._planner = Planner(self._books)
         self._heads_before: dict[tuple[Service, UUID], tuple[int, int]] = {}
@@ -107,13 +118,14 @@ class Batch(Generic[R]):
             case Todo.PASS | Todo.DROP:
                 self._remember(item, step.todo)
             case Todo.WAIT:
-                await self.defer(item, "gap")
+                if not self._waiting:
+                    await self.defer(item, "gap")
             case Todo.PARK:
                 await self.park(item)
             case Todo.QUEUE:
                 await self._queue(item)
             case Todo.BURY:
-                await self._bury(item)
+                await self.bury(item, item.error if isinstance(item, Keyless) else "")
             case _:
                 assert_never(step.todo)
         if step.todo is not Todo.PARK and step.todo is not Todo.WAIT:
@@ -134,6 +146,18 @@ class Batch(Generic[R]):
             STATEMENTS["close_books"], self.consumer.value, self._applied_ids,
             sources, cases, epochs, sequences,
         )  # fmt: skip
+
+    def head(self, source: Service, case_id: UUID) -> tuple[int, int] | None:
+        """Epoch and sequence of the last event applied of this stream."""
+        return self._books.heads.get((source, case_id))
+
+    def readmit(self, case_id: UUID) -> None:
+        """For a redrive: the case is parked, and its next record is taken all the same."""
+        self._books.parked.discard(case_id)
+
+    def pass_over(self, case_id: UUID, place: StreamPlace) -> None:
+        """Counts a given-up event as if it were applied; the caller has judged that it is next."""
+        self._books.heads[place.source, case_id] = (place.epoch, place.sequence or 0)
 
     async def _apply(self, item: Incoming) -> None:
         if not isinstance(item, Readable):
@@ -201,10 +225,9 @@ class Batch(Generic[R]):
         await half(work, item.envelope)
         return True
 
-    async def _bury(self, item: Incoming) -> None:
-        if not isinstance(item, Keyless):
-            raise TypeError("only a record without a case is buried")
-        if await bury(self._tx, self._unit_of_work.world, self.consumer, item):
+    async def bury(self, item: Incoming, error: str) -> None:
+        """Puts a record that cannot wait in order with the dead letters, and pages operations."""
+        if await bury(self._tx, self._unit_of_work.world, self.consumer, item, error):
             topic, partition, offset = item.record.where
             self.effects.alarms.append(
                 Alarm("dead_letter", {"topic": topic, "partition": partition, "offset": offset})

@@ -30,9 +30,10 @@ from shared.messaging.bus import (
     RecordSource,
     no_alarm,
 )
+from shared.messaging.failures import is_transient
 from shared.messaging.figures import ConsumerFigures
-from shared.messaging.incoming import Incoming, Keyless, incoming, is_safety
-from shared.messaging.reactions import Reactions, TransientError
+from shared.messaging.incoming import Incoming, Keyless, Readable, incoming, is_safety
+from shared.messaging.reactions import Reactions
 from shared.messaging.seat import Seat
 from shared.messaging.timing import (
     TooLateError,
@@ -49,10 +50,8 @@ from shared.persistence.database import (
     LockTimeoutError,
     RetryableError,
     StoreError,
-    StoreUnavailableError,
     Tx,
 )
-from shared.ports import HttpUnreachableError
 
 R = TypeVar("R")
 
@@ -295,7 +294,7 @@ class Kernel(Generic[R]):
         except (LockTimeoutError, RetryableError):
             pass
         except Exception as error:
-            if _is_transient(error):
+            if is_transient(error):
                 return self._hold(source, partition, error)
         self.figures.counted["isolated"] += 1
         return await self._one_by_one(source, partition, chunk)
@@ -418,7 +417,7 @@ class Kernel(Generic[R]):
             return await self._aside(
                 source, partition, item, lambda batch: batch.defer(item, "locked")
             )
-        if _is_transient(error) or isinstance(error, RetryableError):
+        if is_transient(error) or isinstance(error, RetryableError):
             self._hold(source, partition, error)
             return False
         failures = self._failures[item.record.where] = self._failures.get(item.record.where, 0) + 1
@@ -432,6 +431,8 @@ class Kernel(Generic[R]):
         self, source: RecordSource, partition: Partition, item: Incoming, error: Exception
     ) -> bool:
         reason = f"{type(error).__name__}: {error}"
+        if isinstance(item, Readable) and item.place.sequence is None:
+            return await self._aside(source, partition, item, lambda b: b.bury(item, reason))
 
         async def parked(batch: Batch[R], *, safe_half: bool) -> None:
             await batch.open([item])
@@ -466,7 +467,7 @@ class Kernel(Generic[R]):
             self._moved(partition)
             return False
         except Exception as error:
-            if rethrow and not _is_transient(error):
+            if rethrow and not is_transient(error):
                 raise
             self._hold(source, partition, error)
             return False
@@ -507,18 +508,6 @@ class Kernel(Generic[R]):
                 label = f"{partition.topic}/{partition.number}"
                 self.figures.lag_events[label] = max(0, end - position)
         source.report(dict(self.positions))
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(
-        error,
-        StoreUnavailableError
-        | CommitUnknownError
-        | HttpUnreachableError
-        | TransientError
-        | BusUnavailableError
-        | OSError,
-    )
 
 
 def _case(item: Incoming) -> UUID | None:

@@ -55,16 +55,21 @@ async def queue_behind(
     await _add(work.tx, consumer, item, BEHIND, None, safe_half_done)
 
 
-async def bury(tx: Tx, world: World, consumer: Service, item: Keyless) -> bool:
-    """Whether a record without a usable key was put with the dead letters now."""
+async def bury(tx: Tx, world: World, consumer: Service, item: Incoming, error: str) -> bool:
+    """Whether the record was put with the dead letters now.
+
+    For a record without a usable key, or a mark outside the sequence, which is never held back.
+    """
     record = item.record
     row = await tx.row(
         STATEMENTS["add_dead_letter"], consumer.value, *record.where, record_to_json(record),
-        item.error,
+        error[:ERROR_CHARACTERS_MAX],
     )  # fmt: skip
     if row is None:
         return False
-    await _emit_dead_letter(tx, world, consumer, item, NO_CASE, "keyless", item.error)
+    key = NO_CASE if isinstance(item, Keyless) else item.case_id
+    cause = "keyless" if isinstance(item, Keyless) else "handler-failed"
+    await _emit_dead_letter(tx, world, consumer, item, key, cause, error)
     return True
 
 

@@ -188,3 +188,111 @@ RETURNING "offset"
 -- name: still_here
 -- Fails when the session is gone, and its advisory locks with it.
 SELECT 1
+
+-- name: parked_cases
+-- For the page of parked cases: each case, why, since when, and what waits. The oldest first.
+SELECT c.case_id, c.reason, c.parked_at, count(p.id) AS records,
+       count(p.id) FILTER (WHERE p.safety) AS safety_records, min(p.id) AS first_id
+FROM parked_case c
+LEFT JOIN parked_record p
+       ON p.consumer = c.consumer AND p.case_id = c.case_id AND p.settled_at IS NULL
+WHERE c.consumer = $1 AND ($2::uuid IS NULL OR c.case_id = $2)
+GROUP BY c.case_id, c.reason, c.parked_at
+ORDER BY c.parked_at, c.case_id
+LIMIT $3
+
+-- name: parked_records
+-- The records of a parked case that wait, in the order in which they were parked.
+SELECT id, case_id, topic, partition, "offset", event_id, event_type, source, epoch, sequence,
+       safety, cause, error, attempts, safe_half_done, parked_at
+FROM parked_record
+WHERE consumer = $1 AND case_id = $2 AND settled_at IS NULL AND id > $3
+ORDER BY id LIMIT $4
+
+-- name: parked_counts
+-- How many cases are parked, and how many records wait, by the cause of the first bad one.
+SELECT c.reason AS cause, count(DISTINCT c.case_id) AS cases, count(p.id) AS records
+FROM parked_case c
+LEFT JOIN parked_record p
+       ON p.consumer = c.consumer AND p.case_id = c.case_id AND p.settled_at IS NULL
+WHERE c.consumer = $1 GROUP BY c.reason ORDER BY c.reason
+
+-- name: parked_case_ids
+-- The cases of a group: parked for this cause (null: any), the longest parked first.
+SELECT case_id FROM parked_case
+WHERE consumer = $1 AND ($2::text IS NULL OR reason = $2) ORDER BY parked_at, case_id LIMIT $3
+
+-- name: next_parked
+-- The record that must go next: the first parked, or one of its stream with a lower sequence that
+-- came later (a gap that was filled).
+WITH first AS (
+    SELECT id, source, epoch, sequence FROM parked_record
+    WHERE consumer = $1 AND case_id = $2 AND settled_at IS NULL ORDER BY id LIMIT 1
+)
+SELECT p.id, p.record, p.safety, p.source, p.epoch, p.sequence
+FROM parked_record p, first f
+WHERE p.consumer = $1 AND p.case_id = $2 AND p.settled_at IS NULL
+  AND (p.id = f.id
+       OR (p.source = f.source AND (p.epoch, p.sequence) < (f.epoch, f.sequence)))
+ORDER BY p.epoch NULLS LAST, p.sequence NULLS LAST, p.id LIMIT 1
+
+-- name: case_of_parked
+-- The case of a waiting record.
+SELECT case_id FROM parked_record WHERE consumer = $1 AND id = $2 AND settled_at IS NULL
+
+-- name: settle_parked
+-- What became of a parked record, and by whom. The row stays.
+UPDATE parked_record SET settled_at = clock_timestamp(), settled_as = $2, settled_by = $3
+WHERE id = $1 AND settled_at IS NULL
+
+-- name: blame_parked
+-- A try that failed.
+UPDATE parked_record SET attempts = attempts + 1, error = $2 WHERE id = $1
+
+-- name: unpark_case_if_empty
+-- The case goes on when nothing of it waits any more.
+DELETE FROM parked_case c WHERE c.consumer = $1 AND c.case_id = $2
+  AND NOT EXISTS (SELECT FROM parked_record p
+                  WHERE p.consumer = $1 AND p.case_id = $2 AND p.settled_at IS NULL)
+
+-- name: stream_epoch
+-- The epoch of this service's own streams.
+SELECT epoch FROM stream_epoch
+
+-- name: advance_applied_through
+-- For each partition the newest of these heartbeats whose last produced offset is applied here. An
+-- empty partition (last offset -1) counts as applied.
+INSERT INTO applied_through AS a (consumer, source, partition, beat_at, epoch, last_offset,
+                                  oldest_unsent_seconds, catalogue_version, audit_head)
+SELECT DISTINCT ON (u.partition) $1, $2, u.partition, u.beat_at, u.epoch, u.last_offset,
+       u.oldest_unsent_seconds, u.catalogue_version, u.audit_head
+FROM unnest($4::int[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::float8[], $9::int[],
+            $10::text[])
+    AS u (partition, beat_at, epoch, last_offset, oldest_unsent_seconds, catalogue_version,
+          audit_head)
+LEFT JOIN next_offset n ON n.consumer = $1 AND n.topic = $3 AND n.partition = u.partition
+WHERE u.last_offset < coalesce(n.next_offset, 0)
+ORDER BY u.partition, u.beat_at DESC
+ON CONFLICT (consumer, source, partition) DO UPDATE SET
+    beat_at = EXCLUDED.beat_at, epoch = EXCLUDED.epoch, last_offset = EXCLUDED.last_offset,
+    oldest_unsent_seconds = EXCLUDED.oldest_unsent_seconds,
+    catalogue_version = EXCLUDED.catalogue_version, audit_head = EXCLUDED.audit_head
+WHERE a.beat_at < EXCLUDED.beat_at
+RETURNING partition, beat_at
+
+-- name: stream_is_current
+-- Whether this consumer has applied everything that the source had produced to the partition at
+-- some moment in ($4, $5], and the source was then not sitting on unsent events for $6 seconds.
+SELECT EXISTS (
+    SELECT FROM applied_through
+    WHERE consumer = $1 AND source = $2 AND partition = $3
+      AND beat_at > $4 AND beat_at <= $5 AND oldest_unsent_seconds < $6)
+
+-- name: stream_ages
+-- Through when each partition of each source is applied here.
+SELECT source, partition, beat_at, epoch, last_offset, oldest_unsent_seconds, catalogue_version
+FROM applied_through WHERE consumer = $1 ORDER BY source, partition
+
+-- name: parked_case_count
+-- How many cases are parked.
+SELECT count(*) FROM parked_case WHERE consumer = $1

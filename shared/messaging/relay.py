@@ -18,7 +18,16 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from shared.messaging.bus import BusError, BusUnavailableError, Outgoing, Partition, RecordSink
+from shared.messaging.bus import (
+    Alarm,
+    AlarmHook,
+    BusError,
+    BusUnavailableError,
+    Outgoing,
+    Partition,
+    RecordSink,
+    no_alarm,
+)
 from shared.messaging.figures import RelayFigures
 from shared.messaging.partitioning import partition_of
 from shared.messaging.timing import (
@@ -105,14 +114,19 @@ class Relay:
         sink: RecordSink,
         world: World,
         name: str,
+        topics: frozenset[str] = frozenset(),
         figures: RelayFigures | None = None,
+        alarm: AlarmHook = no_alarm,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self._database = database
         self._sink = sink
         self._world = world
         self._name = name
+        self._topics = topics
+        self._alarm = alarm
         self._batch_rows = batch_rows
+        self._suspected = False
         self.figures = figures or RelayFigures()
         #: the last acknowledged offset of each partition, for the heartbeats
         self.produced: dict[Partition, int] = {}
@@ -130,6 +144,11 @@ class Relay:
     def stop(self) -> None:
         """Ends `run` after what is in flight is acknowledged, within a deadline."""
         self._stopping.set()
+        self._wake.set()
+
+    def suspect_producer(self) -> None:
+        """Asks for a new producer, from somebody who saw that this one gets nothing through."""
+        self._suspected = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -169,12 +188,27 @@ class Relay:
         """Connects, but gives up the lead (to a process that reaches Kafka) when it cannot."""
         self.figures.connected = False
         await self._sink.connect()
+        for topic in self._topics:
+            await self._ask_ends(topic)
         self.figures.connected = True
+
+    async def _ask_ends(self, topic: str) -> None:
+        """An end below what was acknowledged before: the broker has lost records."""
+        for number, end in (await self._sink.ends(topic)).items():
+            partition = Partition(topic, number)
+            known = self.produced.get(partition, -1)
+            if end - 1 < known:
+                detail: dict[str, str | int] = {"topic": topic, "partition": number}
+                self._alarm(Alarm("broker_lost_records", {**detail, "was": known, "is": end - 1}))
+                _LOG.error("broker_lost_records", extra={**detail, "was": known, "is": end - 1})
+            self.produced[partition] = end - 1
 
     async def _serve(self, session: Tx) -> None:
         while not self._stopping.is_set():
             # cleared before reading: a commit after this line sets it again
             self._wake.clear()
+            if self._suspected and not self._running:
+                await self._replace()
             rows = await session.rows(
                 STATEMENTS["outbox_batch"], self._batch_rows, self._held_cases()
             )
@@ -245,8 +279,10 @@ class Relay:
             self._waiting_cases.pop(partition, None)
             sent += pipeline.acknowledged
             if pipeline.last_offset is not None:
-                known = self.produced.get(partition, -1)
-                self.produced[partition] = max(known, pipeline.last_offset)
+                if pipeline.last_offset < self.produced.get(partition, -1):
+                    await self._ask_ends(partition.topic)
+                else:
+                    self.produced[partition] = pipeline.last_offset
             if pipeline.error is None:
                 self._resting.pop(partition, None)
             else:
@@ -277,6 +313,7 @@ class Relay:
         )
 
     async def _replace(self) -> None:
+        self._suspected = False
         self.figures.producers_replaced += 1
         self.figures.connected = False
         await self._sink.replace()

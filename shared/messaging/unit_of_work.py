@@ -160,6 +160,10 @@ class UnitOfWork(Generic[R]):
         self.world = world
         self._wake = wake
 
+    def on_commit(self, wake: Callable[[], None]) -> None:
+        """From now on `wake` is called after each commit (the relay exists only later)."""
+        self._wake = wake
+
     def join(self, tx: Tx, cause: Cause, *, bulk: bool = False) -> Work[R]:
         """A work inside a transaction that somebody else (the consumer kernel) commits."""
         return Work(self.repository(tx), tx, self.world, self.source, cause, bulk)
