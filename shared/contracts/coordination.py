@@ -152,6 +152,11 @@ class HoldRecorded(CoordinationEvent):
     on_running: OnRunning
     effective: bool = Field(description="True when no permit was out: nothing can start any more")
     may_be_running_until: AwareDatetime | None = None
+    expected_until: AwareDatetime | None = Field(
+        default=None,
+        description="planned steps before it cannot stay; None: the timeline tells (rule) or no"
+        " end is known (person)",
+    )
 
 
 class HoldEffective(CoordinationEvent):

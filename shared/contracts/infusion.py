@@ -88,6 +88,16 @@ class InfusionSuspended(InfusionEvent):
     rules: tuple[str, ...] = ()
 
 
+class InfusionReinstated(InfusionEvent):
+    """What had suspended the infusion is gone; it stands again at its old place."""
+
+    type: ClassVar[str] = "tandem.infusion.infusion-reinstated.v1"
+    infusion_id: UUID
+    course_id: UUID
+    number: int = Field(ge=1)
+    planned_at: AwareDatetime
+
+
 class InfusionRescheduled(InfusionEvent):
     """An infusion moved to another time."""
 

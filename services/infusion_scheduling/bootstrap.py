@@ -1,0 +1,152 @@
+"""Puts infusion scheduling together: what it reacts to, on one screen, and its process's parts."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.infusion_scheduling.adapters.schedule import PostgresScheduleRows
+from services.infusion_scheduling.application.follow_events import PlanningFacts
+from services.infusion_scheduling.application.planning import Site
+from services.infusion_scheduling.application.ports import ScheduleRows
+from services.infusion_scheduling.domain.schedule import ScheduleTemplate
+from services.infusion_scheduling.entrypoints.http_planning import router as planning_router
+from services.infusion_scheduling.entrypoints.parts import SchedulingParts
+from services.infusion_scheduling.settings import SchedulingSettings
+from shared.contracts.catalogue import TOPIC_OF
+from shared.contracts.coordination import HoldRecorded
+from shared.contracts.event import Envelope, Event
+from shared.contracts.vocabulary import Service
+from shared.messaging.reactions import Reaction, Reactions
+from shared.messaging.unit_of_work import UnitOfWork, Work
+from shared.permits.holder import AuthorityAddress, Holder
+from shared.permits.replicate import holder_reactions
+from shared.permits.rows import lock_fences
+from shared.permits.times import PermitTimes
+from shared.persistence.database import Database
+from shared.persistence.migrations import Migration, migrations_in
+from shared.ports import Http, World
+from shared.protocol import Protocol, load_protocol
+from shared.protocol.rulebook.rows import GapRule
+from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings
+from shared.web.app import create_app
+
+#: the order in which folders of migrations are applied
+MIGRATIONS: Final = (
+    "shared.messaging",
+    "shared.audit",
+    "shared.web",
+    "shared.permits",
+    "services.infusion_scheduling",
+)
+#: the rule whose days lie between two infusions at the least
+DAYS_BETWEEN_RULE: Final = "IFU-001"
+
+
+def migrations() -> tuple[Migration, ...]:
+    """All migrations of this service's database, in order."""
+    return tuple(migration for folder in MIGRATIONS for migration in migrations_in(folder))
+
+
+def site_of(protocol: Protocol) -> Site:
+    """The clinic's zone and the protocol's schedule templates."""
+    days_between = next(
+        rule.min_days
+        for rule in protocol.patient_rules
+        if isinstance(rule, GapRule) and rule.rule.id == DAYS_BETWEEN_RULE
+    )
+    return Site(
+        zone=protocol.zone,
+        templates={
+            schedule.id: ScheduleTemplate(schedule.id, schedule.intervals_weeks, days_between)
+            for schedule in protocol.plans.schedules
+        },
+    )
+
+
+def reactions(site: Site, holder: Holder[ScheduleRows]) -> Reactions[ScheduleRows]:
+    """What infusion scheduling reacts to: for holds the permit's side first, then planning."""
+    permit = holder_reactions(holder)
+    planning = PlanningFacts(site).reactions()
+    return Reactions(
+        consumer=Service.INFUSION_SCHEDULING,
+        topics=frozenset(TOPIC_OF[owner] for owner in (Service.INTAKE, Service.MANUFACTURING)),
+        handlers=_one_after_the_other(permit, planning),
+        safe_half={HoldRecorded: permit[HoldRecorded]},
+        lock_cases=lock_fences,
+    )
+
+
+def _one_after_the_other(
+    first: Mapping[type[Event], Reaction[ScheduleRows]],
+    second: Mapping[type[Event], Reaction[ScheduleRows]],
+) -> Mapping[type[Event], Reaction[ScheduleRows]]:
+    def both(kind: type[Event]) -> Reaction[ScheduleRows]:
+        async def react(work: Work[ScheduleRows], envelope: Envelope[Any]) -> None:
+            await first[kind](work, envelope)
+            await second[kind](work, envelope)
+
+        return react
+
+    shared = first.keys() & second.keys()
+    return {**first, **second, **{kind: both(kind) for kind in shared}}
+
+
+def unit_of_work(
+    database: Database, world: World, wake: Any = lambda: None  # noqa: ANN401
+) -> UnitOfWork[ScheduleRows]:
+    """Transactions of this service."""
+    return UnitOfWork(
+        database=database,
+        repository=PostgresScheduleRows,
+        source=Service.INFUSION_SCHEDULING,
+        world=world,
+        wake=wake,
+    )
+
+
+def holder_of(
+    uow: UnitOfWork[ScheduleRows], authority_url: str, http: Http, times: PermitTimes
+) -> Holder[ScheduleRows]:
+    """This service as a holder of start permits at the infusion gate."""
+    return Holder(
+        service=Service.INFUSION_SCHEDULING,
+        unit_of_work=uow,
+        world=uow.world,
+        authority=AuthorityAddress(url=authority_url, http=http),
+        times=times,
+    )
+
+
+async def build(around: Surroundings[SchedulingSettings]) -> ServiceParts[ScheduleRows]:
+    """The parts of the process."""
+    settings, protocol = around.settings, load_protocol()
+    uow = unit_of_work(around.database, around.world, around.wake)
+    times = PermitTimes().scaled(1 / settings.permit_time_divisor)
+    holder = holder_of(uow, settings.url_intake, around.service_http, times)
+    site = site_of(protocol)
+    parts = SchedulingParts(
+        uow=uow,
+        site=site,
+        world=around.world,
+        mode=settings.mode,
+        authenticator=around.authenticator,
+    )
+    app = create_app(
+        Service.INFUSION_SCHEDULING,
+        routers=[planning_router],
+        world=around.world,
+        authenticator=around.authenticator,
+        mode=settings.mode,
+        figures=around.figures,
+        state={"parts": parts},
+    )
+    return ServiceParts(app=app, unit_of_work=uow, reactions=reactions(site, holder))
+
+
+PROGRAM: Final = ServiceProgram(
+    service=Service.INFUSION_SCHEDULING,
+    settings=SchedulingSettings,
+    migrations=migrations(),
+    build=build,
+    database_url=lambda settings: settings.database_url.get_secret_value(),
+    port=lambda settings: settings.port,
+)

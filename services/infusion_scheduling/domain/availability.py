@@ -1,0 +1,58 @@
+"""When a gate is open for planning, as intake published it: exact intervals, nothing sampled."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.contracts.vocabulary import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePart:
+    """`[starts_at, ends_at)` with the verdicts of the gate and the rules that speak there."""
+
+    starts_at: datetime
+    ends_at: datetime
+    start: Verdict
+    plan: Verdict
+    rules: tuple[str, ...] = ()
+
+
+class Availability:
+    """The published timeline of one gate. Outside of what was published nothing is open."""
+
+    def __init__(self, parts: Iterable[TimelinePart]) -> None:
+        self._parts = tuple(sorted(parts, key=lambda part: part.starts_at))
+        self._starts = [part.starts_at for part in self._parts]
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """Where the published timeline ends, or None when there is none."""
+        return self._parts[-1].ends_at if self._parts else None
+
+    def at(self, instant: datetime) -> TimelinePart | None:
+        """The part that covers `instant`, or None."""
+        index = bisect_right(self._starts, instant) - 1
+        if index < 0 or self._parts[index].ends_at <= instant:
+            return None
+        return self._parts[index]
+
+    def can_plan(self, starts_at: datetime, ends_at: datetime) -> bool:
+        """Whether `plan` is go during all of `[starts_at, ends_at)`."""
+        instant = starts_at
+        while instant < ends_at:
+            part = self.at(instant)
+            if part is None or part.plan is not Verdict.GO:
+                return False
+            instant = part.ends_at
+        return True
+
+    def closing_rules(self, starts_at: datetime, ends_at: datetime) -> tuple[str, ...]:
+        """The rules that close planning somewhere in `[starts_at, ends_at)`, sorted."""
+        closed = (
+            part.rules
+            for part in self._parts
+            if part.plan is not Verdict.GO and part.starts_at < ends_at and starts_at < part.ends_at
+        )
+        return tuple(sorted({rule for rules in closed for rule in rules}))

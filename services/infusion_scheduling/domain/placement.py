@@ -1,0 +1,166 @@
+"""Places the infusions of one series into open plan intervals, free chairs and usable doses.
+
+Standard treatment is an input that never moves (COORD-001): an infusion that finds no place is
+reported as impossible, with the rules that bind.
+
+The search is exact although it only looks forward: an infusion has a lower bound that rises with
+its predecessor's day and no other tie to it, so the earliest feasible slot of each infusion leaves
+every later one at least as much room as any other choice (tested against brute force).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from uuid import UUID
+
+from services.infusion_scheduling.domain.availability import Availability
+from services.infusion_scheduling.domain.schedule import ScheduleTemplate
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """A chair at a time. Slots sort by time, then chair."""
+
+    starts_at: datetime
+    ends_at: datetime
+    chair_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DoseWindow:
+    """When a dose can be used: from its release (or forecast) until its clock runs out."""
+
+    dose_id: UUID
+    usable_from: datetime
+    usable_until: datetime
+
+    def covers(self, slot: Slot) -> bool:
+        """Whether the dose is usable during the whole slot."""
+        return self.usable_from <= slot.starts_at and slot.ends_at <= self.usable_until
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An infusion with its place."""
+
+    number: int
+    slot: Slot
+    dose_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """An infusion without a place before the horizon, and what stood in the way."""
+
+    number: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The result for the whole series, in the order of numbers."""
+
+    placed: tuple[Placed, ...]
+    impossible: tuple[Impossible, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every infusion has a place."""
+        return not self.impossible
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRequest:
+    """What is to be placed.
+
+    `first_number` is the first infusion without a fixed place; `previous_on` the clinic-local day
+    of its predecessor (None for the first of the course); `not_before` the earliest day at all;
+    `doses` the dose of each number where one is bound.
+    """
+
+    template: ScheduleTemplate
+    first_number: int
+    previous_on: date | None
+    not_before: date
+    doses: Mapping[int, DoseWindow]
+
+
+def place_series(
+    request: SeriesRequest,
+    availability: Availability,
+    free_slots: Sequence[Slot],
+    zone: tzinfo,
+) -> Placement:
+    """The earliest place of each infusion from `first_number` on.
+
+    `free_slots` must be sorted; days are clinic-local in `zone`. After an impossible infusion the
+    later ones are impossible too: the order of a series is kept.
+    """
+    placed: list[Placed] = []
+    previous_on = request.previous_on
+    for number in range(request.first_number, request.template.count + 1):
+        earliest = _earliest_day(request, number, previous_on)
+        slot = _first_fit(request.doses.get(number), earliest, availability, free_slots, zone)
+        if slot is None:
+            reasons = _why_not(request.doses.get(number), earliest, availability, free_slots, zone)
+            return Placement(tuple(placed), _rest_impossible(request, number, reasons))
+        dose = request.doses.get(number)
+        placed.append(Placed(number, slot, dose.dose_id if dose else None))
+        previous_on = slot.starts_at.astimezone(zone).date()
+    return Placement(tuple(placed), ())
+
+
+def _earliest_day(request: SeriesRequest, number: int, previous_on: date | None) -> date:
+    if previous_on is None:
+        return request.not_before
+    return max(request.not_before, request.template.earliest_after(number, previous_on))
+
+
+def _candidates(earliest: date, free_slots: Sequence[Slot], zone: tzinfo) -> list[Slot]:
+    return [slot for slot in free_slots if slot.starts_at.astimezone(zone).date() >= earliest]
+
+
+def _first_fit(
+    dose: DoseWindow | None,
+    earliest: date,
+    availability: Availability,
+    free_slots: Sequence[Slot],
+    zone: tzinfo,
+) -> Slot | None:
+    for slot in _candidates(earliest, free_slots, zone):
+        if dose is not None and not dose.covers(slot):
+            continue
+        if availability.can_plan(slot.starts_at, slot.ends_at):
+            return slot
+    return None
+
+
+def _why_not(
+    dose: DoseWindow | None,
+    earliest: date,
+    availability: Availability,
+    free_slots: Sequence[Slot],
+    zone: tzinfo,
+) -> tuple[str, ...]:
+    candidates = _candidates(earliest, free_slots, zone)
+    if not candidates:
+        return ("no-free-chair",)
+    reasons = set(availability.closing_rules(candidates[0].starts_at, candidates[-1].ends_at))
+    if dose is not None and not any(dose.covers(slot) for slot in candidates):
+        reasons.add("dose-not-usable")
+    elif dose is not None and any(
+        availability.can_plan(slot.starts_at, slot.ends_at) for slot in candidates
+    ):
+        reasons.add("dose-expires-first")
+    end = availability.ends_at
+    if end is None or candidates[-1].starts_at - end > timedelta():
+        reasons.add("timeline-ends")
+    return tuple(sorted(reasons))
+
+
+def _rest_impossible(
+    request: SeriesRequest, number: int, reasons: tuple[str, ...]
+) -> tuple[Impossible, ...]:
+    first = Impossible(number, reasons)
+    later = range(number + 1, request.template.count + 1)
+    return (first, *(Impossible(n, ("follows-impossible",)) for n in later))
