@@ -1,0 +1,20 @@
+"""Intake's repository: all its tables over one transaction."""
+
+from dataclasses import dataclass
+
+from services.intake.adapters.authority import AuthorityStore
+from services.intake.adapters.record import PostgresRecordRows
+from shared.persistence.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresIntakeRows:
+    """`IntakeRows` over one transaction."""
+
+    authority: AuthorityStore
+    record: PostgresRecordRows
+
+
+def intake_rows(tx: Tx) -> PostgresIntakeRows:
+    """The repository over `tx`."""
+    return PostgresIntakeRows(AuthorityStore(tx), PostgresRecordRows(tx))

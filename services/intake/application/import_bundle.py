@@ -1,0 +1,84 @@
+"""A bundle's facts join a case, in chunks, so that holds and permits never wait long.
+
+Repeating an import changes nothing; one cut off by a crash is finished by sending it again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from services.intake.application.open_case import (
+    Referral,
+    ReferredTwiceError,
+    find_case,
+    open_case,
+)
+from services.intake.application.ports import IntakeRows
+from services.intake.application.record_facts import record_facts
+from shared.messaging.unit_of_work import Cause, UnitOfWork
+from shared.protocol import Fact, Protocol
+
+#: the case row is free again after each chunk (messaging: imports commit in chunks of at most 200)
+CHUNK_SIZE_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import changed."""
+
+    case_id: UUID
+    opened: bool
+    recorded: int
+    unchanged: int
+
+
+async def import_bundle(
+    uow: UnitOfWork[IntakeRows],
+    protocol: Protocol,
+    cause: Cause,
+    referral: Referral,
+    facts: Sequence[Fact],
+) -> Imported:
+    """The case and how many facts were new. Opens the case when the patient has none.
+
+    Raises `IdentityConflictError`.
+    """
+    case_id, opened = await _case_for(uow, protocol, cause, referral)
+    recorded = unchanged = 0
+    chunks = list(_chunks(facts)) or [()]
+    for number, chunk in enumerate(chunks, start=1):
+        async with uow.begin(cause, bulk=True) as work:
+            done = await record_facts(
+                work,
+                protocol,
+                case_id,
+                chunk,
+                origin="imported",
+                is_last_chunk=number == len(chunks),
+            )
+        recorded += len(done.recorded)
+        unchanged += len(done.unchanged)
+    return Imported(case_id, opened, recorded, unchanged)
+
+
+def _chunks(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
+    for start in range(0, len(facts), CHUNK_SIZE_MAX):
+        yield facts[start : start + CHUNK_SIZE_MAX]
+
+
+async def _case_for(
+    uow: UnitOfWork[IntakeRows], protocol: Protocol, cause: Cause, referral: Referral
+) -> tuple[UUID, bool]:
+    try:
+        async with uow.begin(cause) as work:
+            found = await find_case(work, referral.identifiers)
+            if found is not None:
+                return found, False
+            return await open_case(work, protocol, referral), True
+    except ReferredTwiceError:
+        async with uow.begin(cause) as work:
+            winner = await find_case(work, referral.identifiers)
+        if winner is None:
+            raise
+        return winner, False

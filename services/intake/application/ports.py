@@ -1,0 +1,20 @@
+"""What intake's use cases ask of their store: the authority's tables and the record's."""
+
+from typing import Protocol
+
+from services.intake.application.authority_ports import AuthorityRows
+from services.intake.application.record_ports import RecordRows
+
+
+class IntakeRows(Protocol):
+    """Intake's repository over one transaction."""
+
+    @property
+    def authority(self) -> AuthorityRows:
+        """Clearances, holds and permits."""
+        ...
+
+    @property
+    def record(self) -> RecordRows:
+        """The coordination record."""
+        ...

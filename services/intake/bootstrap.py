@@ -1,0 +1,144 @@
+"""Puts intake together: what it reacts to, on one screen, and the parts of its process."""
+
+from typing import Final
+from uuid import UUID
+
+from services.intake.adapters.authority import lock_cases
+from services.intake.adapters.bundles import read_fhir_bundle
+from services.intake.adapters.pager import MailRelay, NotificationPager
+from services.intake.adapters.rows import intake_rows
+from services.intake.adapters.seen import DecideOnRecord, product_on_record
+from services.intake.application.authority_ports import Authority
+from services.intake.application.follow_workflow import WorkflowFacts
+from services.intake.application.ports import IntakeRows
+from services.intake.application.reassess_due import reassess_due
+from services.intake.entrypoints.http_authority import authority_router
+from services.intake.entrypoints.http_demo import demo_router
+from services.intake.entrypoints.http_record import router as record_router
+from services.intake.entrypoints.parts import IntakeParts
+from services.intake.settings import IntakeSettings
+from shared.auth.principal import Principal
+from shared.contracts.catalogue import TOPIC_OF
+from shared.contracts.vocabulary import Service
+from shared.messaging.reactions import Reactions
+from shared.messaging.unit_of_work import Cause, UnitOfWork
+from shared.permits.times import PermitTimes
+from shared.persistence.migrations import Migration, migrations_in
+from shared.protocol import Protocol, load_protocol
+from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.runtime.world import DemoClock
+from shared.web.app import create_app
+
+#: the order in which folders of migrations are applied
+MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services.intake")
+#: how often passed interval boundaries are looked for
+REASSESS_SECONDS: Final = 1.0
+
+
+def migrations() -> tuple[Migration, ...]:
+    """All migrations of this service's database, in order."""
+    return tuple(migration for folder in MIGRATIONS for migration in migrations_in(folder))
+
+
+def reactions(protocol: Protocol) -> Reactions[IntakeRows]:
+    """What intake reacts to."""
+    return Reactions(
+        consumer=Service.INTAKE,
+        topics=frozenset(
+            TOPIC_OF[owner] for owner in (Service.MANUFACTURING, Service.INFUSION_SCHEDULING)
+        ),
+        handlers={**WorkflowFacts(protocol).reactions()},
+        lock_cases=lock_cases,
+    )
+
+
+async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows]:
+    """The parts of intake's process."""
+    settings, protocol = around.settings, load_protocol()
+    uow: UnitOfWork[IntakeRows] = UnitOfWork(
+        database=around.database,
+        repository=intake_rows,
+        source=Service.INTAKE,
+        world=around.world,
+        wake=around.wake,
+    )
+    authority = _authority(around, uow, protocol)
+    parts = IntakeParts(
+        uow=uow,
+        authority=authority,
+        protocol=protocol,
+        world=around.world,
+        mode=settings.mode,
+        read_bundle=read_fhir_bundle,
+        authenticator=around.authenticator,
+    )
+    routers = [record_router, authority_router(authority, _MaySee(uow))]
+    if isinstance(around.world.clock, DemoClock):
+        routers.append(demo_router(around.world.clock))
+    app = create_app(
+        Service.INTAKE,
+        routers=routers,
+        world=around.world,
+        authenticator=around.authenticator,
+        mode=settings.mode,
+        figures=around.figures,
+        state={"parts": parts},
+    )
+
+    async def reassess() -> None:
+        await reassess_due(uow, protocol)
+
+    return ServiceParts(
+        app=app,
+        unit_of_work=uow,
+        reactions=reactions(protocol),
+        timers=(Timer("reassess-due", REASSESS_SECONDS, reassess),),
+    )
+
+
+def _authority(
+    around: Surroundings[IntakeSettings], uow: UnitOfWork[IntakeRows], protocol: Protocol
+) -> Authority[IntakeRows]:
+    settings = around.settings
+    times = PermitTimes().scaled(1 / settings.permit_time_divisor)
+    mail = None
+    if settings.smtp_host is not None:
+        mail = MailRelay(
+            settings.smtp_host, settings.smtp_port, settings.mail_sender, settings.mail_on_call
+        )
+    return Authority(
+        unit_of_work=uow,
+        database=around.database,
+        world=around.world,
+        decide=DecideOnRecord(protocol, around.world),
+        products=product_on_record,
+        streams=_UnknownStreams(),
+        pager=NotificationPager(
+            around.service_http, settings.url_notification, times.page_timeout_seconds, mail
+        ),
+        times=times,
+    )
+
+
+class _MaySee:
+    """Whether a caller may know of a case: it exists, and it is of the caller's site."""
+
+    def __init__(self, uow: UnitOfWork[IntakeRows]) -> None:
+        self._uow = uow
+
+    async def __call__(self, principal: Principal, case_id: UUID) -> bool:
+        """True for a case that the caller may see."""
+        cause = Cause(principal.subject, self._uow.world.ids.new())
+        async with self._uow.begin(cause) as work:
+            case = await work.rows.record.case_summary(case_id)
+        return case is not None and principal.site in (None, case.site)
+
+
+PROGRAM: Final = ServiceProgram(
+    service=Service.INTAKE,
+    settings=IntakeSettings,
+    migrations=migrations(),
+    build=build,
+    database_url=lambda settings: settings.database_url.get_secret_value(),
+    port=lambda settings: settings.port,
+)

@@ -1,0 +1,69 @@
+"""Who may enter which kind of fact, and which kinds have an endpoint of their own.
+
+A review decision, an override or a clearance is a signed act, not a fact that one types in; product
+facts come from manufacturing alone.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from shared.contracts.vocabulary import Role
+
+CLINICAL: Final = frozenset(
+    {
+        Role.COORDINATOR,
+        Role.TREATING_PHYSICIAN,
+        Role.ONCOLOGIST,
+        Role.MEDICAL_DIRECTOR,
+        Role.APHERESIS_PHYSICIAN,
+        Role.CONSULTANT,
+        Role.INFUSION_NURSE,
+        Role.NURSE_LEAD,
+        Role.LAB_TECH,
+    }
+)
+PHYSICIANS: Final = frozenset(
+    {Role.TREATING_PHYSICIAN, Role.ONCOLOGIST, Role.MEDICAL_DIRECTOR, Role.APHERESIS_PHYSICIAN}
+)
+
+#: kinds that are never entered as facts
+NOT_ENTERED: Final = frozenset(
+    {
+        "review_decision",
+        "override",
+        "clearance",
+        "correction",
+        "product",
+        "release_test",
+        "infusion",
+        "collection",
+        "reaction",
+    }
+)
+
+_KIND_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
+    {
+        "performance": PHYSICIANS | {Role.NURSE_LEAD, Role.COORDINATOR},
+        "plan_change": frozenset({Role.ONCOLOGIST, Role.TREATING_PHYSICIAN, Role.COORDINATOR}),
+        "irae": PHYSICIANS,
+    }
+)
+_EVIDENCE_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
+    {
+        "oncology_plan_ack": frozenset({Role.ONCOLOGIST}),
+        "consent": frozenset({Role.TREATING_PHYSICIAN, Role.MEDICAL_DIRECTOR}),
+        "information_given": frozenset({Role.TREATING_PHYSICIAN, Role.MEDICAL_DIRECTOR}),
+        "infection_clearance_signed": PHYSICIANS | {Role.CONSULTANT},
+    }
+)
+
+
+def roles_for(statement: Mapping[str, Any]) -> frozenset[Role]:
+    """The roles that may enter this statement; empty when nobody may."""
+    kind = statement.get("kind")
+    if kind in NOT_ENTERED:
+        return frozenset()
+    if kind == "evidence":
+        return _EVIDENCE_ROLES.get(str(statement.get("item")), CLINICAL)
+    return _KIND_ROLES.get(str(kind), CLINICAL)

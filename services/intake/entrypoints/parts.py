@@ -1,0 +1,59 @@
+"""What intake's endpoints work with, put together once in bootstrap."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from fastapi import Request
+
+from services.intake.application.authority_ports import Authority
+from services.intake.application.incoming import ReadBundle
+from services.intake.application.ports import IntakeRows
+from services.intake.application.record_ports import CaseSummary
+from shared.auth.authenticator import Authenticator, NotAuthenticatedError
+from shared.auth.principal import Principal
+from shared.messaging.unit_of_work import UnitOfWork, Work
+from shared.ports import World
+from shared.protocol import Protocol
+from shared.web.problems import Problem, not_found
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeParts:
+    """The use cases' surroundings."""
+
+    uow: UnitOfWork[IntakeRows]
+    authority: Authority[IntakeRows]
+    protocol: Protocol
+    world: World
+    mode: Literal["demo", "shadow", "live"]
+    read_bundle: ReadBundle
+    authenticator: Authenticator
+
+    async def second_person(self, token: str) -> Principal:
+        """Who signs second, by a token of their own. Raises `Problem` 422."""
+        try:
+            second = await self.authenticator.authenticate(token)
+        except NotAuthenticatedError as error:
+            raise Problem(
+                422, "second-signature", "This is no valid token."
+            ) from error
+        if second.service is not None:
+            raise Problem(422, "second-signature", "A person signs second, not a service.")
+        return second
+
+
+def parts_of(request: Request) -> IntakeParts:
+    """A dependency: intake's parts."""
+    parts = request.app.state.parts
+    if not isinstance(parts, IntakeParts):
+        raise TypeError("the app was built without its parts")
+    return parts
+
+
+async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principal) -> CaseSummary:
+    """The case, if this caller may see it. Raises `Problem` 404 for others' cases too."""
+    case = await work.rows.record.case_summary(case_id)
+    if case is None or (principal.site is not None and case.site not in (None, principal.site)):
+        raise not_found("case")
+    return case
