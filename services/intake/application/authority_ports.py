@@ -1,0 +1,327 @@
+"""What the authority needs from outside: its tables, the record, the streams, people's pagers.
+
+Every method of `AuthorityRows` is one SQL statement, so that a lock is never taken in the statement
+that checks (start permit, step 2).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from services.intake.domain.holds import Hold, HoldOrder
+from services.intake.domain.permits import (
+    DecisionSeen,
+    Permit,
+    PermitRequest,
+    ProductSeen,
+    Reason,
+)
+from shared.contracts.vocabulary import EffectiveBy, Gate, HoldKind, PermitState, Service
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.permits.clearance import ClearanceVersion
+from shared.permits.times import PermitTimes
+from shared.persistence.database import Database, Tx
+from shared.ports import World
+
+
+@dataclass(frozen=True, slots=True)
+class MayBeRunning:
+    """A step that may be under way although a hold is recorded.
+
+    `until` None: it has begun and its end is not reported; else it may begin until then (machine
+    time, as `since`). `place` is the bay to telephone.
+    """
+
+    permit_id: UUID | None
+    start_id: UUID | None
+    gate: Gate
+    holder: Service
+    subject_id: UUID
+    dose_id: UUID | None
+    place: str | None
+    state: str
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledHold:
+    """A hold that has just become effective."""
+
+    hold_id: UUID
+    case_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The window after `recover` in which nothing is effective without everybody's word."""
+
+    epoch: int
+    boot_id: str
+    since_boot_ns: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageDue:
+    """One page that somebody must get. `attempts` counts those that reached nobody."""
+
+    page_id: UUID
+    case_id: UUID
+    hold_id: UUID | None
+    cause: str
+    attempts: int
+    by_mail: bool
+
+
+class AuthorityRows(Protocol):
+    """The authority's tables over one transaction."""
+
+    async def insert_clearance(self, case_id: UUID) -> None:
+        """The case's clearance, in the authority's present epoch, inserted with the case."""
+        ...
+
+    async def lock_case(self, case_id: UUID) -> ClearanceVersion | None:
+        """The clearance of the case, locked until the transaction ends; None: no such case.
+
+        Locks and nothing else: every check belongs to a later statement.
+        """
+        ...
+
+    async def view(self, case_id: UUID) -> ClearanceVersion:
+        """The clearance of the case, without a lock. Raises LookupError for no such case."""
+        ...
+
+    async def raise_version(self, case_id: UUID) -> ClearanceVersion:
+        """The clearance after its version rose by one."""
+        ...
+
+    async def hold(self, hold_id: UUID) -> Hold | None:
+        """The hold with this id."""
+        ...
+
+    async def open_holds(self, case_id: UUID) -> list[Hold]:
+        """The holds that are recorded or effective, oldest first."""
+        ...
+
+    async def open_rule_keys(self, case_id: UUID) -> frozenset[tuple[str, str]]:
+        """Rule and episode of each open hold by rule."""
+        ...
+
+    async def open_hold_of(
+        self, case_id: UUID, kind: HoldKind, rule: str | None, episode: str
+    ) -> Hold | None:
+        """The open hold about this rule and episode."""
+        ...
+
+    async def insert_hold(
+        self,
+        order: HoldOrder,
+        clearance: ClearanceVersion,
+        recorded_at: datetime,
+        committed_at: datetime,
+    ) -> None:
+        """The hold is RECORDED."""
+        ...
+
+    async def wait_for_permits(self, order: HoldOrder) -> int:
+        """How many GRANTED permits are in the hold's scope; it waits for each."""
+        ...
+
+    async def wait_for_holders(self, hold_id: UUID, holders: Sequence[Service]) -> None:
+        """The hold waits for any word of each of these holders."""
+        ...
+
+    async def settle(self, case_id: UUID, by: EffectiveBy, at: datetime) -> list[SettledHold]:
+        """The recorded holds of the case that wait for nothing any more; they are EFFECTIVE."""
+        ...
+
+    async def recovery(self) -> Recovery | None:
+        """The last `recover`, or None when there never was one."""
+        ...
+
+    async def acknowledge(
+        self, hold_id: UUID, holder: Service, epoch: int, in_flight: str, at: datetime
+    ) -> None:
+        """The holder's word is on record."""
+        ...
+
+    async def stop_waiting_for_holder(self, hold_id: UUID, holder: Service) -> None:
+        """The hold no longer waits for anything of this holder."""
+        ...
+
+    async def stop_waiting_for_permit(self, permit_id: UUID) -> None:
+        """No hold waits for this permit any more."""
+        ...
+
+    async def stop_waiting(self, hold_id: UUID) -> None:
+        """The hold waits for nothing any more."""
+        ...
+
+    async def release_hold(
+        self,
+        hold_id: UUID,
+        releaser: str,
+        reason: str | None,
+        at: datetime,
+    ) -> None:
+        """The hold is RELEASED."""
+        ...
+
+    async def nobody_was_paged(self, hold_id: UUID) -> bool:
+        """Whether a page about this hold has reached nobody so far."""
+        ...
+
+    async def may_be_running(self, case_id: UUID) -> list[MayBeRunning]:
+        """What may be under way in the case, newest first."""
+        ...
+
+    async def permit(self, permit_id: UUID) -> Permit | None:
+        """The permit with this id."""
+        ...
+
+    async def granted_permits(self, case_id: UUID) -> list[Permit]:
+        """The permits of the case that are out."""
+        ...
+
+    async def rivals(self, request: PermitRequest) -> list[Permit]:
+        """Permits GRANTED or CONSUMED that this request would collide with."""
+        ...
+
+    async def issue_consumed(self, case_id: UUID, dose_id: UUID) -> bool:
+        """Whether the dose was handed out under a permit that was not undone."""
+        ...
+
+    async def insert_granted(
+        self,
+        request: PermitRequest,
+        granted: ClearanceVersion,
+        boot_id: str,
+        now_ns: int,
+        ttl_ms: int,
+        at: datetime,
+        may_start_until: datetime,
+    ) -> None:
+        """The permit is GRANTED. Raises `ConstraintError` when another one is out."""
+        ...
+
+    async def insert_denied(
+        self, request: PermitRequest, reasons: Sequence[Reason], at: datetime
+    ) -> None:
+        """The permit is DENIED, and its id is used up."""
+        ...
+
+    async def insert_outcome(self, permit: Permit, at: datetime) -> None:
+        """A permit that the authority does not know is on record with its outcome."""
+        ...
+
+    async def set_permit_state(self, permit_id: UUID, state: PermitState, at: datetime) -> None:
+        """The permit has this state since `at` (machine time)."""
+        ...
+
+    async def put_unpermitted(self, start: MayBeRunning, case_id: UUID) -> bool:
+        """Whether a start without a permit is new; it is on record."""
+        ...
+
+    async def end_permit(self, permit_id: UUID, at: datetime) -> None:
+        """The step begun under this permit is over."""
+        ...
+
+    async def end_subject(self, subject_id: UUID, gate: Gate, at: datetime) -> None:
+        """Whatever was begun for this subject at this gate is over."""
+        ...
+
+    async def end_start(self, start_id: UUID, at: datetime) -> None:
+        """The start without a permit is over."""
+        ...
+
+
+class HasAuthority(Protocol):
+    """Intake's repository: the authority's tables are one part of it."""
+
+    @property
+    def authority(self) -> AuthorityRows:
+        """The authority's tables."""
+        ...
+
+
+R = TypeVar("R", bound=HasAuthority)
+
+
+class DecideNow(Protocol):
+    """The record's answer for a gate at this moment, read in the caller's transaction."""
+
+    async def __call__(
+        self, tx: Tx, case_id: UUID, gate: Gate, at: datetime, dose_id: UUID | None
+    ) -> DecisionSeen:
+        """The decision with the protocol in force."""
+        ...
+
+
+class Products(Protocol):
+    """What manufacturing has said of a dose, as intake has it."""
+
+    async def __call__(
+        self, tx: Tx, request: PermitRequest, at: datetime, usable_until: datetime
+    ) -> ProductSeen:
+        """What is wrong with the dose for this case: certificate, issue, expiry, planned time."""
+        ...
+
+
+class HolderStreams(Protocol):
+    """How far intake has applied the holders' streams (heartbeats; start permit, step 2b)."""
+
+    async def is_current(self, tx: Tx, holder: Service, case_id: UUID) -> bool:
+        """Whether all that the holder has said of this case lately is applied here."""
+        ...
+
+    async def has_applied_past(
+        self, tx: Tx, holder: Service, case_id: UUID, instant: datetime
+    ) -> bool:
+        """Whether whatever the holder had said of this case by `instant` is applied here."""
+        ...
+
+
+class Pager(Protocol):
+    """Tells a person at once, past the event stream."""
+
+    async def page(self, due: PageDue) -> bool:
+        """Whether notification has taken the page (it answers within a second)."""
+        ...
+
+    async def mail(self, due: PageDue) -> bool:
+        """Whether intake's own mail went out."""
+        ...
+
+
+class HolderCalls(Protocol):
+    """The best-effort calls to the holders; events carry the same."""
+
+    async def tell(self, holder: Service, hold: Hold) -> bool:
+        """Whether the holder answered in time that it has the hold."""
+        ...
+
+
+class NoCalls:
+    """Where no holder is to be called: the events do it all."""
+
+    async def tell(self, holder: Service, hold: Hold) -> bool:
+        """Never."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Authority(Generic[R]):
+    """What the use cases of holds and permits act through."""
+
+    unit_of_work: UnitOfWork[R]
+    database: Database
+    world: World
+    decide: DecideNow
+    products: Products
+    streams: HolderStreams
+    pager: Pager
+    calls: HolderCalls = field(default_factory=NoCalls)
+    times: PermitTimes = field(default_factory=PermitTimes)

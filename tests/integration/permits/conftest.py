@@ -1,0 +1,81 @@
+"""Databases for the permit tests: migrated once, used by many tests, each with cases of its own."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+from permit_world import BOTH, Site, a_site
+
+from shared.contracts.vocabulary import Service
+from shared.persistence.migrations import Migration, migrate, migrations_in
+from shared.persistence.postgres import PostgresDatabase
+from shared.testing.infra import Infra
+
+
+def authority_migrations() -> tuple[Migration, ...]:
+    own = migrations_in("services.intake")
+    return (
+        *migrations_in("shared.messaging"),
+        *migrations_in("shared.audit"),
+        *(m for m in own if m.name.endswith("_authority.sql")),
+    )
+
+
+def holder_migrations() -> tuple[Migration, ...]:
+    return (
+        *migrations_in("shared.messaging"),
+        *migrations_in("shared.audit"),
+        *migrations_in("shared.permits"),
+    )
+
+
+@pytest.fixture(scope="session")
+async def permit_templates(infra: Infra) -> AsyncIterator[Mapping[Service, str]]:
+    intake = await infra.create_database("permit_authority")
+    await migrate(intake, authority_migrations())
+    holder = await infra.create_database("permit_holder")
+    await migrate(holder, holder_migrations())
+    yield {Service.INTAKE: intake, **dict.fromkeys(BOTH, holder)}
+    await infra.drop_database(intake)
+    await infra.drop_database(holder)
+
+
+async def _opened(
+    infra: Infra, templates: Mapping[Service, str]
+) -> AsyncIterator[dict[Service, PostgresDatabase]]:
+    dsns = {
+        service: await infra.create_database(f"permit_{service.value}", template=template)
+        for service, template in templates.items()
+    }
+    opened = {s: await PostgresDatabase.open(dsn, size_max=6) for s, dsn in dsns.items()}
+    yield opened
+    for service, database in opened.items():
+        await database.close()
+        await infra.drop_database(dsns[service])
+
+
+@pytest.fixture(scope="session")
+async def shared_databases(
+    infra: Infra, permit_templates: Mapping[Service, str]
+) -> AsyncIterator[dict[Service, PostgresDatabase]]:
+    async for opened in _opened(infra, permit_templates):
+        yield opened
+
+
+@pytest.fixture
+async def own_databases(
+    infra: Infra, permit_templates: Mapping[Service, str]
+) -> AsyncIterator[dict[Service, PostgresDatabase]]:
+    async for opened in _opened(infra, permit_templates):
+        yield opened
+
+
+@pytest.fixture
+def site(shared_databases: dict[Service, PostgresDatabase]) -> Site:
+    """Databases shared with other tests: look only at cases of your own."""
+    return a_site(shared_databases)
+
+
+@pytest.fixture
+def own_site(own_databases: dict[Service, PostgresDatabase]) -> Site:
+    """Databases of this test alone, for what touches all cases."""
+    return a_site(own_databases)
