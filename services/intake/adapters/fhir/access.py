@@ -21,6 +21,8 @@ CODINGS_MAX = 50
 """Most codings of one concept that are looked at; real concepts have fewer than ten."""
 NUMBER_MAX = 1e12
 """Largest number that any clinical quantity can have; beyond it lies a slip or an attack."""
+NUMBER_MIN = 1e-12
+"""Smallest number above zero, for the same reason."""
 
 
 class Rejected(Exception):
@@ -70,7 +72,7 @@ def number(value: object) -> float | int | None:
     """Return a finite JSON number of clinical size, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if -NUMBER_MAX <= value <= NUMBER_MAX else None
+    return value if value == 0 or NUMBER_MIN <= abs(value) <= NUMBER_MAX else None
 
 
 def codings(concept: object, pointer: str = "") -> tuple[Coding, ...]:

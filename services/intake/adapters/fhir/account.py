@@ -23,13 +23,26 @@ def conclude(
     """Return the statements in canonical order and the report in the bundle's order."""
     stated = _statements([e for e in listed if isinstance(e, Entry)], answers, copies)
     current = _supersede(stated)
-    ids = {index: [s["id"] for s in group] for index, group in current.items()}
+    ids = _ids(current, answers)
     report = tuple(
         _line(entry, answers.get(entry.index), copies, ids, bool(stated.get(entry.index)))
         for entry in listed
     )
     flat = [one for group in current.values() for one in group]
     return tuple(sorted(flat, key=_order)), report
+
+
+def _ids(
+    current: Mapping[int, list[dict[str, Any]]], answers: Answers
+) -> dict[int, tuple[str, ...]]:
+    """Return by entry the ids of the statements that rest on it, its own or through others."""
+    found = {index: tuple(one["id"] for one in group) for index, group in current.items()}
+    for _ in range(2):  # a Medication supports an order, which supports its administrations
+        for index, answer in answers.items():
+            if isinstance(answer, Supports):
+                through = (one for other in answer.of for one in found.get(other.index, ()))
+                found[index] = tuple(dict.fromkeys(through))
+    return found
 
 
 def _statements(
@@ -66,7 +79,7 @@ def _line(
     entry: Entry | NotAResource,
     answer: Result | Rejected | None,
     copies: Copies,
-    ids: Mapping[int, Sequence[str]],
+    ids: Mapping[int, tuple[str, ...]],
     had_statements: bool,
 ) -> ReportLine:
     pointer = f"/entry/{entry.index}/resource"
@@ -74,7 +87,7 @@ def _line(
         said = entry.message
         return _as_line(entry.index, "", Outcome.REJECTED, Reason.NOT_A_RESOURCE, said, pointer)
     answer = copies.ignored.get(entry.index, answer)
-    own = tuple(ids.get(entry.index, ()))
+    own = ids.get(entry.index, ())
     if had_statements and not own:
         answer = Ignored(Reason.OLDER_VERSION, "a newer version of the same thing is in the bundle")
     at = (entry.index, entry.reference)
@@ -84,8 +97,7 @@ def _line(
                 *at, Outcome.USED, Reason.STATED, answer.message, pointer, own, answer.warnings
             )
         case Supports():
-            through = tuple(one for other in answer.of for one in ids.get(other.index, ()))
-            return ReportLine(*at, Outcome.USED, answer.reason, answer.message, pointer, through)
+            return ReportLine(*at, Outcome.USED, answer.reason, answer.message, pointer, own)
         case Ignored():
             return _as_line(*at, Outcome.IGNORED, answer.reason, answer.message, pointer)
         case Rejected():

@@ -7,7 +7,7 @@ days, and the caller picks the day that is on the safe side.
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from services.intake.adapters.fhir.access import Rejected
@@ -17,6 +17,11 @@ INSTANT_TOLERANCE = timedelta(minutes=5)
 """How far a sender's clock may run ahead of ours before a time counts as future."""
 EARLIEST_DAY_TOLERANCE = timedelta(hours=14)
 """A date alone is future only when that day has begun nowhere on earth (UTC+14 is the first)."""
+
+YEAR_MIN, YEAR_MAX = 1850, 2200
+"""Years in which anything about a patient can lie; others are slips or placeholders."""
+OPEN_END = "9999-12-31"
+"""What some systems write for "no end"; it reads as absent."""
 
 _FHIR_TIME = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2})"
@@ -70,7 +75,7 @@ class Moment:
 
 def moment(value: object, pointer: str) -> Moment | None:
     """Return the parsed moment, None when absent, or raise Rejected(BAD_DATE) at ``pointer``."""
-    if value is None:
+    if value is None or (isinstance(value, str) and value.startswith(OPEN_END)):
         return None
     if not isinstance(value, str):
         raise Rejected(Reason.WRONG_TYPE, "expected a date", pointer)
@@ -85,6 +90,8 @@ def moment(value: object, pointer: str) -> Moment | None:
 
 def _moment(match: re.Match[str]) -> Moment:
     year, month, day = match["year"], match["month"], match["day"]
+    if not YEAR_MIN <= int(year) <= YEAR_MAX:
+        raise ValueError(year)
     if month is None:
         return Moment(date(int(year), 1, 1), date(int(year), 12, 31), Precision.YEAR)
     if day is None:
@@ -107,6 +114,4 @@ def _instant(day: date, match: re.Match[str]) -> datetime:
         found = found.replace(microsecond=int(fraction[1:].ljust(6, "0")))
     if not offset:
         return found
-    aware = datetime.fromisoformat(f"{found.isoformat()}{offset}")
-    aware.astimezone(UTC)  # a time at the very end of the calendar has no UTC form: refuse it here
-    return aware
+    return datetime.fromisoformat(f"{found.isoformat()}{offset}")
