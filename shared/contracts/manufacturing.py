@@ -218,6 +218,28 @@ class IdentityMismatch(ManufacturingEvent):
     deviation_id: UUID
 
 
+class ExpiryQuestionAsked(ManufacturingEvent):
+    """A fresh product expires before its infusion can be given: freeze it, or not (MFG-006)."""
+
+    type: ClassVar[str] = "tandem.manufacturing.expiry-question-asked.v1"
+    question_id: UUID
+    batch_id: UUID
+    rule: str
+    expires_at: AwareDatetime
+    feasible_from: AwareDatetime | None = Field(
+        description="the first instant at which an infusion may be planned; None: none is known"
+    )
+
+
+class ExpiryQuestionAnswered(ManufacturingEvent):
+    """The question was answered, or withdrawn because the infusion became possible in time."""
+
+    type: ClassVar[str] = "tandem.manufacturing.expiry-question-answered.v1"
+    question_id: UUID
+    batch_id: UUID
+    answer: Literal["freeze", "keep", "withdrawn"]
+
+
 class ManufacturingSlotFreed(ManufacturingEvent):
     """A manufacturing slot is free again."""
 

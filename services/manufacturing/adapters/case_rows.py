@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.manufacturing.adapters.statements import STATEMENTS
-from services.manufacturing.application.ports import KnownCase
+from services.manufacturing.application.row_ports import KnownCase
 from services.manufacturing.domain.planning import Interval, Timeline
 from shared.contracts.coordination import TimelineInterval, TimelinePublished
 from shared.contracts.vocabulary import Gate, Verdict

@@ -6,7 +6,7 @@ from typing import assert_never
 from uuid import UUID
 
 from services.manufacturing.adapters.statements import STATEMENTS
-from services.manufacturing.application.ports import Slot
+from services.manufacturing.application.row_ports import Slot
 from services.manufacturing.domain.collection import (
     BookedCollection,
     Booking,

@@ -7,7 +7,7 @@ from typing import assert_never
 from uuid import UUID
 
 from services.manufacturing.adapters.statements import STATEMENTS
-from services.manufacturing.application.ports import Issue
+from services.manufacturing.application.dossier_ports import Issue
 from services.manufacturing.domain.dose import (
     AvailableDose,
     Bag,

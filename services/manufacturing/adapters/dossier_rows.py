@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.manufacturing.adapters.batch_rows import batch_of, columns_of
 from services.manufacturing.adapters.statements import STATEMENTS
-from services.manufacturing.application.ports import (
+from services.manufacturing.application.dossier_ports import (
     Certificate,
     DeviationRow,
     ExpiryQuestion,

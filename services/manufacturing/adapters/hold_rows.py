@@ -1,10 +1,11 @@
-"""Holds ordered at the authority, over one transaction."""
+"""What is on its way to the authority, over one transaction: holds and statements."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from services.manufacturing.adapters.statements import STATEMENTS
+from services.manufacturing.application.row_ports import Report
 from services.manufacturing.domain.dose import BlockPurpose, DiscardReason
 from services.manufacturing.domain.holds import HoldOrder, RecallReason
 from shared.persistence.database import Row, Tx
@@ -50,6 +51,28 @@ class HoldRows:
     async def waiting(self, limit: int) -> Sequence[HoldOrder]:
         """Orders that are not on record."""
         return [_order(row) for row in await self._tx.rows(STATEMENTS["holds_waiting"], limit)]
+
+
+class ReportRows:
+    """The port `Reports`."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    async def add(self, report: Report, at: datetime) -> None:
+        """The statement is durable."""
+        await self._tx.run(
+            STATEMENTS["add_report"], report.report_id, report.case_id, dict(report.statement), at
+        )
+
+    async def waiting(self, case_id: UUID | None, limit: int) -> Sequence[Report]:
+        """Statements that intake has not taken."""
+        rows = await self._tx.rows(STATEMENTS["reports_waiting"], case_id, limit)
+        return [Report(**row) for row in rows]
+
+    async def sent(self, report_ids: Sequence[UUID]) -> None:
+        """Intake has taken these."""
+        await self._tx.run(STATEMENTS["reports_sent"], list(report_ids))
 
 
 def _order(row: Row) -> HoldOrder:

@@ -254,3 +254,14 @@ WHERE hold_id = $1 AND on_record_at IS NULL
 
 -- name: holds_waiting
 SELECT * FROM hold_order WHERE on_record_at IS NULL ORDER BY hold_id LIMIT $1
+
+-- name: add_report
+INSERT INTO report (report_id, case_id, statement, added_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+
+-- name: reports_waiting
+SELECT report_id, case_id, statement FROM report
+WHERE $1::uuid IS NULL OR case_id = $1 ORDER BY report_id LIMIT $2
+
+-- name: reports_sent
+DELETE FROM report WHERE report_id = ANY($1::uuid[])

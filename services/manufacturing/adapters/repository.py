@@ -5,14 +5,15 @@ from services.manufacturing.adapters.collection_rows import CollectionRows
 from services.manufacturing.adapters.container_rows import ContainerRows
 from services.manufacturing.adapters.dose_rows import DoseRows
 from services.manufacturing.adapters.dossier_rows import BatchRows
-from services.manufacturing.adapters.hold_rows import HoldRows
-from services.manufacturing.application.ports import (
-    Batches,
+from services.manufacturing.adapters.hold_rows import HoldRows, ReportRows
+from services.manufacturing.application.dossier_ports import Batches
+from services.manufacturing.application.row_ports import (
     Cases,
     Collections,
     Containers,
     Doses,
     Holds,
+    Reports,
     Rows,
 )
 from shared.persistence.database import Tx
@@ -28,6 +29,7 @@ class ManufacturingRows:
         self.batches: Batches = BatchRows(tx)
         self.doses: Doses = DoseRows(tx)
         self.holds: Holds = HoldRows(tx)
+        self.reports: Reports = ReportRows(tx)
 
 
 def repository(tx: Tx) -> Rows:

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from services.manufacturing.application.ports import Rows, Slot
+from services.manufacturing.application.row_ports import Rows, Slot
 from services.manufacturing.domain.refusal import ReasonCode, RefusedError
 from shared.messaging.unit_of_work import Work
 

@@ -9,8 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from services.manufacturing.application.dossier_ports import ExpiryQuestion
 from services.manufacturing.application.lookup import locked_batch
-from services.manufacturing.application.ports import ExpiryQuestion, Rows
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import (
     Batch,
     ConditionallyReleasedBatch,

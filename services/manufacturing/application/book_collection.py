@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.manufacturing.application.lookup import locked_case, locked_collection, wrong_state
-from services.manufacturing.application.ports import KnownCase, NotFoundError, Rows, Slot
+from services.manufacturing.application.row_ports import KnownCase, NotFoundError, Rows, Slot
 from services.manufacturing.domain.collection import (
     BookedCollection,
     Booking,

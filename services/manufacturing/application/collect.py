@@ -13,7 +13,8 @@ from services.manufacturing.application.lookup import (
     material_of,
     wrong_state,
 )
-from services.manufacturing.application.ports import Rows
+from services.manufacturing.application.report_facts import COI_LABEL, report_evidence
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import DoneStep, Origin, ReceivedBatch, Step
 from services.manufacturing.domain.collection import (
     BookedCollection,
@@ -42,6 +43,7 @@ async def label_material(work: Work[Rows], collection_id: UUID) -> Container:
     container = Container(work.world.ids.new(), case_id, ContainerKind.MATERIAL, collection_id)
     now = work.world.clock.now()
     await work.rows.containers.add(container, now, work.cause.actor)
+    await report_evidence(work, case_id, COI_LABEL, container.container_id)
     work.note("container-labelled", case_id, container_id=str(container.container_id))
     return container
 

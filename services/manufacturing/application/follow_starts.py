@@ -8,8 +8,9 @@ any more makes the GO fail with it.
 from typing import assert_never
 from uuid import UUID
 
+from services.manufacturing.application.dossier_ports import Issue
 from services.manufacturing.application.lookup import wrong_state
-from services.manufacturing.application.ports import Issue, NotFoundError, Rows
+from services.manufacturing.application.row_ports import NotFoundError, Rows
 from services.manufacturing.domain.batch import DoneStep, GrowingBatch, ReceivedBatch, Step
 from services.manufacturing.domain.collection import BookedCollection, RunningCollection
 from services.manufacturing.domain.dose import AvailableDose, IssuedDose, ThawedDose

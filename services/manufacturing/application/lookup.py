@@ -5,7 +5,7 @@ What is read before the lock is only the case, which never changes.
 
 from uuid import UUID
 
-from services.manufacturing.application.ports import KnownCase, NotFoundError, Rows
+from services.manufacturing.application.row_ports import KnownCase, NotFoundError, Rows
 from services.manufacturing.domain.batch import Batch
 from services.manufacturing.domain.collection import Collection
 from services.manufacturing.domain.dose import Dose
@@ -16,11 +16,11 @@ from shared.messaging.unit_of_work import Work
 
 async def locked_case(work: Work[Rows], case_id: UUID) -> KnownCase:
     """The case, locked. Raises `NotFoundError`."""
-    await work.rows.cases.lock(case_id)
-    found = await work.rows.cases.find(case_id)
-    if found is None:
+    known = await work.rows.cases.find(case_id)
+    if known is None:
         raise NotFoundError("case")
-    return found
+    await work.rows.cases.lock(case_id)
+    return await work.rows.cases.find(case_id) or known
 
 
 async def locked_collection(work: Work[Rows], collection_id: UUID) -> Collection:

@@ -11,8 +11,8 @@ from uuid import UUID
 from services.manufacturing.application.follow_starts import emit_issued
 from services.manufacturing.application.lookup import locked_dose, wrong_state
 from services.manufacturing.application.place_hold import order_hold
-from services.manufacturing.application.ports import NotFoundError, Rows
 from services.manufacturing.application.press_start import check_infusion
+from services.manufacturing.application.row_ports import NotFoundError, Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.custody import Condition, Handover, hand_over
 from services.manufacturing.domain.dose import (

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Final, assert_never
 from uuid import UUID
 
-from services.manufacturing.application.ports import AuthorityUnreachableError, Rows
+from services.manufacturing.application.ports import AuthorityUnreachableError
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.batch import ConditionallyReleasedBatch, ReleasedBatch
 from services.manufacturing.domain.dose import (
@@ -79,18 +80,21 @@ async def find_order(shell: Shell, hold_id: UUID, cause: Cause) -> HoldOrder:
 
 
 async def send_waiting_holds(shell: Shell) -> int:
-    """The number of orders put on record now. For a timer; it begins with the oldest.
+    """The number of orders put on record now. For a timer.
 
-    It ends at the first that the authority does not take: the others would only wait as well.
+    One that the authority does not take waits for the next run and keeps no other waiting.
     """
     async with shell.unit_of_work.begin(_retry_cause(shell, None)) as work:
         waiting = await work.rows.holds.waiting(RETRIED_PER_RUN_MAX)
-    for done, order in enumerate(waiting):
-        try:
-            await put_on_record(shell, order, _retry_cause(shell, order))
-        except AuthorityUnreachableError:
-            return done
-    return len(waiting)
+    return sum([await _sent(shell, order) for order in waiting])
+
+
+async def _sent(shell: Shell, order: HoldOrder) -> bool:
+    try:
+        await put_on_record(shell, order, _retry_cause(shell, order))
+    except AuthorityUnreachableError:
+        return False
+    return True
 
 
 def _retry_cause(shell: Shell, order: HoldOrder | None) -> Cause:

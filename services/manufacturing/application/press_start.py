@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.manufacturing.application.dossier_ports import Measure
 from services.manufacturing.application.lookup import (
     locked_batch,
     locked_collection,
@@ -16,14 +17,13 @@ from services.manufacturing.application.lookup import (
     material_of,
     wrong_state,
 )
-from services.manufacturing.application.ports import (
-    DoNotStart,
-    Go,
-    Measure,
-    Press,
-    Rows,
-    StatedMeasure,
+from services.manufacturing.application.ports import DoNotStart, Go, Press
+from services.manufacturing.application.report_facts import (
+    IDENTITY_CHECK,
+    report_evidence,
+    send_reports,
 )
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.batch import ReceivedBatch
 from services.manufacturing.domain.collection import BookedCollection
@@ -31,7 +31,7 @@ from services.manufacturing.domain.dose import AvailableDose
 from services.manufacturing.domain.product import Form
 from services.manufacturing.domain.refusal import Reason, ReasonCode, RefusedError
 from services.manufacturing.domain.rules import ManufacturingRules, StartLimit
-from services.manufacturing.domain.specification import Quantity, Verdict, judge_reading
+from services.manufacturing.domain.specification import Verdict, judge_reading
 from shared.contracts.vocabulary import Gate
 from shared.messaging.unit_of_work import Cause, Work
 
@@ -50,7 +50,10 @@ class Pressed:
 async def start_collection(
     shell: Shell, collection_id: UUID, pressed: Pressed, cause: Cause
 ) -> Go | DoNotStart:
-    """GO for a booked collection whose container is labelled, or not."""
+    """GO for a booked collection whose container is labelled, or not.
+
+    The check of the person's identity by two people is put on the coordination record first.
+    """
     async with shell.unit_of_work.begin(cause) as work:
         collection = await locked_collection(work, collection_id)
         if not isinstance(collection, BookedCollection):
@@ -58,7 +61,9 @@ async def start_collection(
         await material_of(work, collection_id)
         _two_people(pressed, cause)
         attempt = await shell.permits.next_attempt(work, collection_id)
-    case_id = collection.booking.case_id
+        case_id = collection.booking.case_id
+        await report_evidence(work, case_id, IDENTITY_CHECK, pressed.permit_id)
+    await send_reports(shell, case_id, cause)
     press = _press(case_id, Gate.COLLECTION, collection_id, None, attempt, pressed)
     return await shell.permits.press(press, cause)
 
@@ -68,8 +73,8 @@ async def start_culture(
 ) -> Go | DoNotStart:
     """GO for the culture of received material, or not.
 
-    The starting measures are put on the coordination record first (the gate's rules read them
-    there), as vital signs are before an infusion.
+    What was measured must be on the coordination record first (the gate's rules read it there),
+    as vital signs are before an infusion. Raises `AuthorityUnreachableError` when it is not.
     """
     async with shell.unit_of_work.begin(cause) as work:
         batch = await locked_batch(work, batch_id)
@@ -84,8 +89,7 @@ async def start_culture(
             raise RefusedError(*reasons)
         _two_people(pressed, cause)
         attempt = await shell.permits.next_attempt(work, batch_id)
-    for stated in _stated(shell.rules, measures):
-        await shell.authority.report_measure(batch.origin.case_id, stated)
+    await send_reports(shell, batch.origin.case_id, cause)
     press = _press(batch.origin.case_id, Gate.MANUFACTURING_START, batch_id, None, attempt, pressed)
     return await shell.permits.press(press, cause)
 
@@ -163,15 +167,3 @@ def _start_measure(limit: StartLimit, measures: Sequence[Measure]) -> Sequence[R
 def _newest(metric: str, measures: Sequence[Measure]) -> Measure | None:
     found = [m for m in measures if m.metric == metric]
     return max(found, key=lambda m: m.measured_at, default=None)
-
-
-def _stated(rules: ManufacturingRules, measures: Sequence[Measure]) -> list[StatedMeasure]:
-    stated = []
-    for limit in rules.start_limits:
-        newest = _newest(limit.metric, measures)
-        if newest is not None and isinstance(newest.reading, Quantity):
-            value, unit = str(newest.reading.value), newest.reading.unit
-            stated.append(
-                StatedMeasure(newest.measure_id, limit.metric, value, unit, newest.measured_at)
-            )
-    return stated

@@ -5,8 +5,9 @@ are the start-permit protocol's own reactions (`shared.permits`).
 """
 
 from services.manufacturing.application.ask_expiry import review_expiries
-from services.manufacturing.application.ports import Rows, StartPermits
+from services.manufacturing.application.ports import StartPermits
 from services.manufacturing.application.record_quality import add_deviation
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.dose import (
     AvailableDose,
     Dose,

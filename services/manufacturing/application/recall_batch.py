@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.manufacturing.application.lookup import locked_batch, wrong_state
 from services.manufacturing.application.place_hold import order_hold
-from services.manufacturing.application.ports import Rows
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import (
     ConditionallyReleasedBatch,
     ReleasedBatch,

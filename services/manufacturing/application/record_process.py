@@ -11,8 +11,10 @@ from typing import Final
 from uuid import UUID
 
 from services.manufacturing.application.collect import not_in_future
+from services.manufacturing.application.dossier_ports import Measure
 from services.manufacturing.application.lookup import locked_batch, material_of, wrong_state
-from services.manufacturing.application.ports import Measure, Rows
+from services.manufacturing.application.report_facts import report_measure
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import (
     DoneStep,
     FormulatedBatch,
@@ -162,6 +164,7 @@ async def record_measure(
     await work.rows.batches.add_measure(batch_id, measure)
     await work.rows.batches.raise_evidence(batch_id)
     case_id = batch.origin.case_id
+    await report_measure(work, case_id, measure)
     work.emit(
         MeasureRecorded(case_id=case_id, batch_id=batch_id, metric=metric, measured_at=measured_at)
     )

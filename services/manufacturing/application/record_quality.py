@@ -9,9 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 from services.manufacturing.application.collect import not_in_future
+from services.manufacturing.application.dossier_ports import DeviationRow
 from services.manufacturing.application.lookup import locked_batch
-from services.manufacturing.application.ports import DeviationRow, NotFoundError, Rows
 from services.manufacturing.application.recall_batch import order_recall
+from services.manufacturing.application.report_facts import report_result
+from services.manufacturing.application.row_ports import NotFoundError, Rows
 from services.manufacturing.domain.batch import (
     Batch,
     ConditionallyReleasedBatch,
@@ -72,6 +74,7 @@ async def record_result(
         command.batch_id, requirement.rule, result, judgement, work.cause.actor
     )
     await work.rows.batches.raise_evidence(command.batch_id)
+    await report_result(work, batch.origin, result)
     _tell(work, batch, requirement, result, judgement)
     recall = await _recall_if_late(work, batch, requirement, judgement)
     return RecordedResult(result.result_id, judgement, recall)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from services.manufacturing.application.ports import Authority, Rows, StartPermits
+from services.manufacturing.application.ports import Authority, StartPermits
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.rules import ManufacturingRules
 from shared.messaging.unit_of_work import UnitOfWork
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.manufacturing.application.dossier_ports import Certificate
 from services.manufacturing.application.lookup import locked_batch, wrong_state
-from services.manufacturing.application.ports import (
-    AuthorityUnreachableError,
-    Certificate,
-    Rows,
-)
+from services.manufacturing.application.ports import AuthorityUnreachableError
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.batch import (
     Batch,
@@ -23,7 +21,7 @@ from services.manufacturing.domain.batch import (
     ReleasedBatch,
 )
 from services.manufacturing.domain.dose import QuarantinedDose
-from services.manufacturing.domain.refusal import Reason, ReasonCode
+from services.manufacturing.domain.refusal import Reason, ReasonCode, RefusedError
 from services.manufacturing.domain.release import (
     Blocked,
     Dossier,
@@ -68,21 +66,12 @@ class Released:
     pending: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRefused:
-    """All reasons; the refusal itself stays on the audit."""
+class EvidenceMovedError(Exception):
+    """The signer saw an older state of the batch. `current` is (version, evidence version)."""
 
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceMoved:
-    """The signer saw an older version of the evidence."""
-
-    current: int
-
-
-Outcome = FirstSigned | Released | ReleaseRefused | EvidenceMoved
+    def __init__(self, *current: int) -> None:
+        super().__init__(current)
+        self.current = current
 
 
 async def shut_gate(shell: Shell, batch_id: UUID, cause: Cause) -> tuple[Reason, ...]:
@@ -102,35 +91,46 @@ async def shut_gate(shell: Shell, batch_id: UUID, cause: Cause) -> tuple[Reason,
 
 async def sign_release(
     shell: Shell, work: Work[Rows], command: SignRelease, shut: tuple[Reason, ...]
-) -> Outcome:
-    """What the signature led to. Refusals are values, so that their audit entry is committed."""
+) -> FirstSigned | Released:
+    """What the signature led to.
+
+    Raises `RefusedError` with all reasons, and `EvidenceMovedError` for a signature over evidence
+    that is no longer all.
+    """
     batch = await locked_batch(work, command.batch_id)
     product = _product(batch)
-    _, evidence_version = await work.rows.batches.versions(command.batch_id)
+    version, evidence_version = await work.rows.batches.versions(command.batch_id)
     if evidence_version != command.evidence_version:
-        return EvidenceMoved(evidence_version)
-    reasons = [*shut, *await _against(shell, work, batch)]
+        raise EvidenceMovedError(version, evidence_version)
     dossier = await work.rows.batches.dossier(command.batch_id)
     at = work.world.clock.now() if product is batch else None
     found = _assessed(shell, product, dossier, command, at=at)
-    if isinstance(found, Blocked):
-        reasons.extend(found.reasons)
-    reasons.extend(_nothing_new(batch, found))
     signature = _signature(work, command)
     earlier = await work.rows.batches.signatures(command.batch_id)
     signed = sign(earlier, signature, dossier.operators)
-    if isinstance(signed, Blocked):
-        reasons.extend(signed.reasons)
-    if reasons or isinstance(found, Blocked) or isinstance(signed, Blocked):
-        work.note("release-refused", batch.origin.case_id, batch_id=str(command.batch_id),
-                  codes=" ".join(r.code.value for r in reasons))  # fmt: skip
-        return ReleaseRefused(tuple(reasons))
+    against = [*shut, *await _against(shell, work, batch), *_nothing_new(batch, found)]
+    if against or isinstance(found, Blocked) or isinstance(signed, Blocked):
+        raise RefusedError(*against, *_reasons(found), *_reasons(signed))
     await work.rows.batches.add_signature(command.batch_id, signature, command.reviews_accepted)
     work.note("release-signed", batch.origin.case_id, batch_id=str(command.batch_id),
               meaning=command.meaning.value)  # fmt: skip
     if len(signed) == 1:
         return FirstSigned(signature)
     return await _release(shell, work, batch, signed, found)
+
+
+async def note_refusal(
+    shell: Shell, batch_id: UUID, reasons: tuple[Reason, ...], cause: Cause
+) -> None:
+    """The refused release stays on the audit, in a transaction of its own."""
+    async with shell.unit_of_work.begin(cause) as work:
+        batch = await locked_batch(work, batch_id)
+        codes = " ".join(sorted({reason.code.value for reason in reasons}))
+        work.note("release-refused", batch.origin.case_id, batch_id=str(batch_id), codes=codes)
+
+
+def _reasons(found: object) -> tuple[Reason, ...]:
+    return found.reasons if isinstance(found, Blocked) else ()
 
 
 def _product(batch: Batch) -> FormulatedBatch:

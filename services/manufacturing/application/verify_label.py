@@ -7,12 +7,10 @@ before the answer, at every case whose container may be involved. Each scan stay
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+from services.manufacturing.application.dossier_ports import DeviationRow
 from services.manufacturing.application.place_hold import order_hold, put_on_record
-from services.manufacturing.application.ports import (
-    AuthorityUnreachableError,
-    DeviationRow,
-    Rows,
-)
+from services.manufacturing.application.ports import AuthorityUnreachableError
+from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.dose import BlockPurpose
 from services.manufacturing.domain.holds import HoldOrder

@@ -339,3 +339,12 @@ CREATE TABLE expiry_question (
     answered_at   timestamptz
 );
 CREATE UNIQUE INDEX expiry_question_open ON expiry_question (batch_id) WHERE answer IS NULL;
+
+-- Statements for the coordination record that intake has not taken yet: a queue.
+CREATE TABLE report (
+    report_id uuid        PRIMARY KEY,
+    case_id   uuid        NOT NULL,
+    statement jsonb       NOT NULL,
+    added_at  timestamptz NOT NULL
+);
+CREATE INDEX report_case ON report (case_id, report_id);
