@@ -4,6 +4,7 @@ Labels are closed words (service, topic, gate, outcome); never a case, a person 
 the figures stay few and say nothing about anybody.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -17,13 +18,20 @@ class Figures:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._readers: list[Callable[[], None]] = []
         self._declare_messaging()
         self._declare_permits()
         self._declare_edges()
 
     def text(self) -> bytes:
         """The figures in Prometheus' text format."""
+        for read in self._readers:
+            read()
         return generate_latest(self.registry)
+
+    def before_reading(self, read: Callable[[], None]) -> None:
+        """Runs `read` before the figures are told, to bring gauges up to date."""
+        self._readers.append(read)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"tandem_{name}", text, labels, registry=self.registry)

@@ -9,12 +9,27 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from shared.persistence.database import Database
+from shared.persistence.statements import load_statements
+
+STATEMENTS: Final = load_statements("shared.web")
+
 Check = Callable[[], Awaitable[bool]]
 
 #: both probes answer within 100 ms, so a check that takes longer counts by its last outcome
 CHECK_SECONDS_MAX: Final = 0.08
 #: an outcome older than this counts no more
 OUTCOME_SECONDS_MAX: Final = 5.0
+
+
+def store_check(database: Database) -> Check:
+    """A check that holds while the database answers."""
+
+    async def answers() -> bool:
+        async with database.transaction() as tx:
+            return await tx.value(STATEMENTS["store_answers"]) is not None
+
+    return answers
 
 
 class Readiness:

@@ -23,3 +23,7 @@ WHERE principal = $1 AND route = $2 AND key = $3
 -- Deletes keys from before $1, at most $2 of them.
 DELETE FROM idempotency_key WHERE (principal, route, key) IN (
     SELECT principal, route, key FROM idempotency_key WHERE created_at < $1 LIMIT $2)
+
+-- name: store_answers
+-- One row as long as the database answers at all.
+SELECT 1

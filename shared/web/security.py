@@ -14,6 +14,7 @@ from fastapi import Request
 
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
+from shared.web.depth import refuse_deep_body
 from shared.web.problems import Problem
 
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -52,7 +53,7 @@ class Access:
         return principal.has_any(*self.roles)
 
     async def __call__(self, request: Request) -> Principal | None:
-        """The caller. Raises `Problem` 401, 403 or 429."""
+        """The caller. Raises `Problem` 401, 403, 422 (nested too deep) or 429."""
         if self.anonymous:
             return None
         principal = caller(request)
@@ -64,6 +65,7 @@ class Access:
                 extra={"allowed_roles": sorted(self.labels)},
             )
         request.app.state.rates.count(principal.subject, self.rate)
+        refuse_deep_body(request)
         return principal
 
     @property
