@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 
-from shared.contracts.vocabulary import Gate, Verdict
+from shared.contracts.vocabulary import Gate, OnRunning, Verdict
 from shared.protocol.facts import When
 
 
@@ -101,6 +101,18 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """An item that a finding asks for, and how old it may be then; no age: any."""
+
+    item: str
+    owner: str
+    age_days: int | None = None
+    age_hours: int | None = None
+    not_before: When | None = None
+    data_rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a rule says about a gate at an instant.
 
@@ -116,7 +128,7 @@ class Finding:
     episode: str
     message: str
     source: RuleSource
-    order: tuple[int, str]
+    order: int
     uses: tuple[FactRef, ...] = ()
     value: str | None = None
     limit: str | None = None
@@ -125,6 +137,8 @@ class Finding:
     override: OverrideKind = OverrideKind.HARD
     by: tuple[str, ...] = ()
     unknown: bool = False
+    on_running: OnRunning = OnRunning.TELL
+    needs: tuple[Need, ...] = ()
     answered_by: str | None = None
 
     @property

@@ -1,0 +1,1 @@
+"""The rule families. Each module turns rulebook rows and facts into checks for one gate."""
