@@ -1,6 +1,7 @@
 """The Prometheus figures of a process, declared once, in one registry per process.
 
-Labels are closed words (service, topic, gate, outcome); never a case, a person or a value, so that
+Those of relay and consumers are kept beside them (`shared.web.messaging_figures`). Labels are
+closed words (service, topic, gate, outcome); never a case, a person or a value, so that
 the figures stay few and say nothing about anybody.
 """
 
@@ -19,7 +20,7 @@ class Figures:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._readers: list[Callable[[], None]] = []
-        self._declare_messaging()
+        self._declare_streams()
         self._declare_permits()
         self._declare_edges()
 
@@ -42,29 +43,11 @@ class Figures:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"tandem_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
 
-    def _declare_messaging(self) -> None:
-        self.outbox_rows = self._gauge("outbox_rows", "Events committed and not yet sent")
-        self.outbox_age_seconds = self._gauge(
-            "outbox_age_seconds", "Age of the oldest event committed and not yet sent"
-        )
-        self.events_sent = self._counter("events_sent", "Events acknowledged by Kafka", "type")
-        self.events_applied = self._counter("events_applied", "Events applied", "topic")
-        self.duplicates_dropped = self._counter(
-            "duplicates_dropped", "Events that came again and were dropped", "topic"
-        )
-        self.lag_events = self._gauge("lag_events", "Events not yet applied", "topic", "partition")
-        self.lag_seconds = self._gauge(
-            "lag_seconds", "Age of the oldest event not yet applied", "topic", "partition"
-        )
-        self.early_events = self._gauge("early_events", "Events waiting for their predecessor")
-        self.parked_cases = self._gauge("parked_cases", "Cases whose events wait in order")
-        self.parked_records = self._gauge("parked_records", "Events that wait in parked cases")
-        self.dead_letters = self._counter("dead_letters", "Records that name no case", "topic")
-        self.unknown_skipped = self._counter("unknown_events_skipped", "Unknown types skipped")
-        self.batch_seconds = self._histogram("batch_seconds", "Time of a consumer transaction")
+    def _declare_streams(self) -> None:
         self.heartbeat_age_seconds = self._gauge(
             "heartbeat_age_seconds", "Age of a source's last heartbeat", "source"
         )
+        self.dead_letters = self._gauge("dead_letters", "Records that name no case")
 
     def _declare_permits(self) -> None:
         self.permits = self._counter(

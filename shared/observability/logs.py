@@ -33,8 +33,8 @@ _NUMBERS: Final = ("attempt", "count", "missing", "rows", "bytes", "limit", "lag
 _TIMES: Final = ("seconds", "milliseconds", "lag_seconds", "age_seconds")
 _ERROR: Final = ("error", "exception", "frames", "message")
 #: what a log line may say; a new key is added here and nowhere else
-ALLOWED_KEYS: Final = frozenset(
-    (*_LINE, *_CHAIN, *_STREAM, *_WHAT, *_PLACE) + (*_HOLDS, *_GOODS, *_NUMBERS, *_TIMES, *_ERROR)
+ALLOWED_KEYS: Final = frozenset().union(
+    _LINE, _CHAIN, _STREAM, _WHAT, _PLACE, _HOLDS, _GOODS, _NUMBERS, _TIMES, _ERROR
 )
 #: libraries whose own words are about connections and partitions, never about what is carried
 TRUSTED_LOGGERS: Final = ("uvicorn.error", "aiokafka")

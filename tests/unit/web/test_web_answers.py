@@ -1,17 +1,20 @@
 """What goes out: problems that say enough and no more, probes, figures and the manual."""
 
+from collections import Counter
 from uuid import UUID
 
 import httpx
 import pytest
 
 from shared.contracts.vocabulary import Role
+from shared.messaging.figures import ConsumerFigures, RelayFigures
 from shared.persistence.database import (
     CommitUnknownError,
     LockTimeoutError,
     StoreUnavailableError,
 )
 from shared.ports import HttpUnreachableError
+from shared.web.messaging_figures import show_messaging
 from shared.web.problems import FieldError, Problem
 from tests.unit.web.rig import TABLE, Rig, build, checked
 
@@ -189,6 +192,9 @@ async def test_ready_is_no_until_every_check_holds_and_says_nothing_else(rig: Ri
 
 async def test_figures_are_for_this_machine_or_operations_staff(rig: Rig) -> None:
     await rig.client.get("/waits", headers=rig.person(Role.COORDINATOR))
+    consumer = ConsumerFigures(Counter({"duplicates": 2}), {"t.v1/3": 7}, {"intake": 0.5})
+    relay = RelayFigures(oldest_unsent_seconds=1.5)
+    show_messaging(rig.figures, relay=relay, consumers={"intake": consumer})
     app = build(rig)
 
     async def read(address: str, headers: dict[str, str]) -> httpx.Response:
@@ -202,7 +208,9 @@ async def test_figures_are_for_this_machine_or_operations_staff(rig: Rig) -> Non
     nurse = await read("203.0.113.9", rig.person(Role.INFUSION_NURSE))
 
     assert 'tandem_http_requests_total{method="GET",status="200"} 1.0' in here.text
-    assert "tandem_outbox_age_seconds 0.0" in here.text
+    assert 'tandem_lag_events{consumer="intake",partition="3",topic="t.v1"} 7.0' in here.text
+    assert 'tandem_duplicates_dropped_total{consumer="intake"} 2.0' in here.text
+    assert "tandem_outbox_age_seconds 1.5" in here.text
     assert ops.status_code == 200
     checked(proxied, 401, "not-signed-in")
     checked(nurse, 403, "not-allowed")
