@@ -154,6 +154,11 @@ class RootExporter:
             return None
         return self._write(exported, changed, now)
 
+    def age_seconds(self, now: datetime) -> float:
+        """How long ago the last root was written; 0 before this process has written or read one."""
+        at = None if self._exported is None else self._exported.at
+        return 0.0 if at is None else (now - at).total_seconds()
+
     def _write(
         self, exported: Exported, changed: Sequence[tuple[str, int, bytes]], now: datetime
     ) -> int:

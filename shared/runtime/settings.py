@@ -49,6 +49,10 @@ class ServiceSettings(BaseSettings):
     url_notification: str = "http://127.0.0.1:8084"
     demo_clock: Path | None = None
     var: Path = Path("var")
+    #: signed roots of the audit go here, a place where files can only be added (default: below var)
+    audit_roots: Path | None = None
+    #: the key that signs them (default: made below var)
+    audit_key: Path | None = None
     log_json: bool = True
     #: divides the start permit's constants in tests
     permit_time_divisor: int = Field(default=1, ge=1, le=100)
