@@ -51,3 +51,23 @@ class Reactions(Generic[R]):
 
 class TransientError(Exception):
     """The handler could not do its work now; its partition waits and tries again, in order."""
+
+
+def merged(*tables: Mapping[type[Event], Reaction[R]]) -> Mapping[type[Event], Reaction[R]]:
+    """One table of several: an event that stands in more than one runs them in this order."""
+    found: dict[type[Event], tuple[Reaction[R], ...]] = {}
+    for table in tables:
+        for kind, reaction in table.items():
+            found[kind] = (*found.get(kind, ()), reaction)
+    return {kind: _in_turn(reactions) for kind, reactions in found.items()}
+
+
+def _in_turn(reactions: tuple[Reaction[R], ...]) -> Reaction[R]:
+    if len(reactions) == 1:
+        return reactions[0]
+
+    async def react(work: Work[R], envelope: Envelope[Any]) -> None:
+        for reaction in reactions:
+            await reaction(work, envelope)
+
+    return react

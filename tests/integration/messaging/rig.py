@@ -138,11 +138,22 @@ class Store:
         return await self.fetch("SELECT * FROM effect ORDER BY id")
 
 
+async def make_template(infra: Infra) -> str:
+    """A migrated database with the table of effects, to copy for each test."""
+    dsn = await infra.create_database("template")
+    await migrate(dsn, (*migrations_in("shared.messaging"), *migrations_in("shared.audit")))
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(EFFECT_TABLE)
+    await connection.close()
+    return dsn
+
+
 class Rig:
     """Topics and databases of its own on the shared servers, and tasks in place of processes."""
 
-    def __init__(self, infra: Infra) -> None:
+    def __init__(self, infra: Infra, template: str) -> None:
         self.infra = infra
+        self._template = template
         self.prefix = f"t{secrets.token_hex(4)}."
         self.settings = KafkaSettings(
             bootstrap=infra.kafka_bootstrap, client_id="test", prefix=self.prefix
@@ -159,11 +170,7 @@ class Rig:
         self.infusion = await self.store("infusion")
 
     async def store(self, name: str) -> Store:
-        dsn = await self.infra.create_database(name)
-        await migrate(dsn, (*migrations_in("shared.messaging"), *migrations_in("shared.audit")))
-        connection = await asyncpg.connect(dsn)
-        await connection.execute(EFFECT_TABLE)
-        await connection.close()
+        dsn = await self.infra.create_database(name, template=self._template)
         return Store(dsn, await PostgresDatabase.open(dsn))
 
     async def close(self) -> None:
