@@ -89,6 +89,14 @@ def test_a_resource_of_another_patient_refuses_the_whole_bundle(reference: str) 
     assert reading.statements == ()
 
 
+def test_thousands_of_foreign_patients_are_told_in_bounded_time_and_number() -> None:
+    strangers = [patient(f"x{i}", identifier=[{"value": str(i)}]) for i in range(8_000)]
+
+    problems = read(observation(), *strangers).problems
+
+    assert len(problems) == 20
+
+
 def test_the_same_id_on_another_server_is_another_patient() -> None:
     content = bundle(patient())
     content["entry"][0]["fullUrl"] = "https://a.example/fhir/Patient/p1"

@@ -22,6 +22,7 @@ from services.intake.adapters.fhir import Outcome, Reason, read_bundle
 
 OXALIPLATIN, LEUCOVORIN, PREDNISONE, CYCLOPHOSPHAMIDE = "1736776", "1803932", "8640", "3002"
 HYDROCORTISONE_CREAM, FLUTICASONE_INHALER, PREDNISONE_5MG = "106258", "895996", "312617"
+ERROR = "entered-in-error"
 MG = {"unit": "mg", "system": UCUM, "code": "mg"}
 
 
@@ -163,6 +164,33 @@ def test_orders_of_other_days_and_drugs_stay() -> None:
         "MedicationRequest/r2",
         "MedicationAdministration/a1",
     }
+
+
+def test_an_order_entered_in_error_takes_no_administration_along() -> None:
+    given = administration("a1", OXALIPLATIN, request={"reference": "MedicationRequest/r1"})
+    found = {m["id"]: m["status"] for m in meds(order("r1", OXALIPLATIN, status=ERROR), given)}
+
+    assert found == {"MedicationRequest/r1": ERROR, "MedicationAdministration/a1": "final"}
+
+
+def test_thousands_of_orders_and_doses_of_one_drug_on_one_day_take_no_square_of_time() -> None:
+    many = [order(f"r{i}", OXALIPLATIN, status="stopped") for i in range(5_000)]
+    many += [administration(f"a{i}", OXALIPLATIN) for i in range(5_000)]
+
+    reading = read(*many)
+
+    assert reading.counts.used == 10_001
+    assert len(reading.statements) == 5_001
+
+
+def test_an_open_order_goes_on_after_the_last_of_very_many_administrations() -> None:
+    named = {"request": {"reference": "MedicationRequest/r1"}}
+    days = [f"2026-03-{day:02}" for day in range(1, 32)] + [f"2026-04-{d:02}" for d in range(1, 31)]
+    given = [administration(f"a{day}", PREDNISONE, day, **named) for day in days]
+
+    for resources in (given, given[::-1]):
+        found = {m["id"]: m["doses"] for m in meds(order("r1", PREDNISONE), *resources)}
+        assert found["MedicationRequest/r1"] == [{"from": "2026-05-01"}]
 
 
 def test_an_administration_takes_the_route_of_its_order() -> None:

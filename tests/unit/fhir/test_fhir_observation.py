@@ -209,6 +209,19 @@ def test_blood_pressure_gives_a_statement_per_component() -> None:
     assert set(line_of(reading, "Observation/bp").statements) == set(found)
 
 
+def test_components_that_come_twice_are_both_stated() -> None:
+    systolic = {"code": concept(LOINC, "8480-6")}
+    panel = observation(
+        "bp",
+        "85354-9",
+        component=[systolic | {"valueQuantity": quantity(v, "mm[Hg]")} for v in (121, 88)],
+    )
+
+    found = {s["id"]: s["value"] for s in read(panel).statements[1:]}
+
+    assert found == {"Observation/bp#sbp": 121, "Observation/bp#sbp-2": 88}
+
+
 @pytest.mark.parametrize(
     ("code", "given", "expected"),
     [

@@ -3,7 +3,17 @@
 from typing import Any
 
 import pytest
-from fhir_builders import LOINC, SNOMED, concept, line_of, only, procedure, read, resource
+from fhir_builders import (
+    LOINC,
+    SNOMED,
+    administration,
+    concept,
+    line_of,
+    only,
+    procedure,
+    read,
+    resource,
+)
 
 from services.intake.adapters.fhir import Outcome, Reason
 
@@ -112,6 +122,35 @@ def test_combined_chemoradiotherapy_is_both() -> None:
     assert (chemotherapy["kind"], chemotherapy["class"]) == ("medication", ["cytotoxic_systemic"])
     assert chemotherapy["doses"] == [{"day": "2026-03-01"}]
     assert found["Procedure/t1#radiotherapy"]["class"] == ["radiotherapy_curative"]
+
+
+def test_chemotherapy_whose_drugs_are_named_is_stated_by_its_drugs_only() -> None:
+    visit = {"reference": "Encounter/e1"}
+    reading = read(
+        procedure("same-visit", "367336001", encounter=visit, performedDateTime="2026-03-02"),
+        procedure("same-day", "703423002"),
+        procedure("other-day", "367336001", performedDateTime="2026-03-09"),
+        administration("a1", "1736776", context=visit),
+    )
+
+    assert [s["id"] for s in reading.statements[1:]] == [
+        "MedicationAdministration/a1",
+        "Procedure/same-day#radiotherapy",
+        "Procedure/other-day",
+    ]
+    merged = line_of(reading, "Procedure/same-visit")
+    assert (merged.outcome, merged.reason) == (Outcome.USED, Reason.MERGED)
+    assert merged.statements == ("MedicationAdministration/a1",)
+    assert "by name" in line_of(reading, "Procedure/same-day").message
+
+
+def test_leucovorin_alone_does_not_name_the_chemotherapy() -> None:
+    reading = read(procedure("t1", "367336001"), administration("a1", "1803932"))
+
+    assert {s["id"] for s in reading.statements[1:]} == {
+        "MedicationAdministration/a1",
+        "Procedure/t1",
+    }
 
 
 def test_a_chemotherapy_procedure_is_a_dose() -> None:

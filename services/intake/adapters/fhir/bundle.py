@@ -11,7 +11,7 @@ from types import MappingProxyType
 from services.intake.adapters.fhir.access import Rejected
 from services.intake.adapters.fhir.account import conclude
 from services.intake.adapters.fhir.condition import read_allergy, read_condition
-from services.intake.adapters.fhir.context import Context, Ignored, Result, Stated, Supports
+from services.intake.adapters.fhir.context import Context, Ignored, Result
 from services.intake.adapters.fhir.copies import find_copies
 from services.intake.adapters.fhir.entries import (
     About,
@@ -20,14 +20,13 @@ from services.intake.adapters.fhir.entries import (
     open_entries,
 )
 from services.intake.adapters.fhir.limits import Refused, parse_json
-from services.intake.adapters.fhir.medication import (
-    TYPES as MEDICATION_TYPES,
-)
-from services.intake.adapters.fhir.medication import (
-    Course,
+from services.intake.adapters.fhir.medication import TYPES as MEDICATION_TYPES
+from services.intake.adapters.fhir.medication import Course, read_course
+from services.intake.adapters.fhir.merging import (
     bring_together,
-    medication_entry,
-    read_course,
+    keep_newest,
+    merge_procedures,
+    name_medications,
 )
 from services.intake.adapters.fhir.observation import read_observation
 from services.intake.adapters.fhir.patient import quiet, read_patient, read_subject
@@ -99,8 +98,9 @@ def _read_all(
         else:
             answers[entry.index] = found
     answers.update(bring_together(courses))
-    _keep_newest(entries, answers)
-    _name_medications(entries, courses, answers, context)
+    merge_procedures(entries, courses, answers)
+    keep_newest(entries, answers)
+    name_medications(entries, courses, answers, context)
     return answers
 
 
@@ -113,35 +113,3 @@ def _read(entry: Entry, about: About, context: Context) -> Course | Answer:
             return Ignored(Reason.NOT_THE_PATIENT, about.problem)
         raise Rejected(Reason.UNRESOLVED, about.problem, "/subject")
     return read(entry, context)
-
-
-def _keep_newest(entries: Sequence[Entry], answers: dict[int, Answer]) -> None:
-    """Of repeated sessions of which only the last matters, ignore the earlier ones."""
-    sessions: dict[str, list[tuple[str, int]]] = {}
-    for entry in entries:
-        found = answers.get(entry.index)
-        if isinstance(found, Stated) and found.newest_only:
-            when = str(found.drafts[0].content.get("effective"))
-            sessions.setdefault(found.newest_only, []).append((when, entry.index))
-    for kind, dated in sessions.items():
-        for _, index in sorted(dated)[:-1]:
-            said = f"{kind}: an earlier session; the latest one is used"
-            answers[index] = Ignored(Reason.OLDER_VERSION, said)
-
-
-def _name_medications(
-    entries: Sequence[Entry],
-    courses: Sequence[Course],
-    answers: dict[int, Answer],
-    context: Context,
-) -> None:
-    """A Medication that an order points at is used through that order."""
-    users: dict[int, list[Entry]] = {}
-    for course in courses:
-        held = medication_entry(course.entry, context)
-        if held is not None:
-            users.setdefault(held.index, []).append(course.entry)
-    for entry in entries:
-        if entry.index in users:
-            said = "the drug of an order"
-            answers[entry.index] = Supports(tuple(users[entry.index]), Reason.SUPPORTS, said)

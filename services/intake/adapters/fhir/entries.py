@@ -6,7 +6,7 @@ patients is refused as a whole, because picking "the right" entries would be a g
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,10 @@ from services.intake.adapters.fhir.reading import Problem, ProblemCode
 
 REFERENCE_LENGTH_MAX = 2_000
 """Longest reference that is followed; a URL beyond this is no resource address."""
+PROBLEMS_MAX = 20
+"""Most foreign patients that are told apart in a refusal."""
+NAMED_MAX = 10
+"""Most entries that a message lists; the problem's ``entries`` has them all."""
 _SUBJECT_ELEMENTS = ("subject", "patient", "beneficiary", "for", "individual")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
@@ -137,12 +141,19 @@ class About:
 NOBODY = About(None, "no subject is named")
 
 
-@dataclass(frozen=True, slots=True)
 class Subjects:
     """Tells the patient of an entry."""
 
-    links: Links
-    patients: Sequence[Entry]
+    def __init__(self, links: Links, patients: Iterable[Entry]) -> None:
+        self.links = links
+        self._by_number: dict[tuple[str | None, str], str] = {}
+        for patient in patients:
+            for own in mappings(patient.resource.get("identifier")):
+                system, value = own.get("system"), own.get("value")
+                if isinstance(value, str):
+                    known = system if isinstance(system, str) else ""
+                    self._by_number.setdefault((known, value), patient.reference)
+                    self._by_number.setdefault((None, value), patient.reference)
 
     def of(self, entry: Entry) -> About:
         """Return whom ``entry`` is about; a Patient is about itself."""
@@ -195,12 +206,11 @@ class Subjects:
 
     def _by_identifier(self, identifier: object) -> About:
         wanted = mapping(identifier)
-        value = wanted.get("value")
-        for patient in self.patients if isinstance(value, str) else ():
-            for own in mappings(patient.resource.get("identifier")):
-                same_system = not wanted.get("system") or own.get("system") == wanted["system"]
-                if own.get("value") == value and same_system:
-                    return About(patient.reference)
+        system, value = wanted.get("system") or None, wanted.get("value")
+        if isinstance(value, str) and isinstance(system, str | None):
+            found = self._by_number.get((system, value))
+            if found is not None:
+                return About(found)
         return About(None, "the subject is named only in a way that no patient here answers to")
 
     def _patient_with_id(self, identity: str) -> Entry | None:
@@ -238,22 +248,29 @@ def one_patient(entries: Sequence[Entry], links: Links) -> tuple[Entry, dict[int
 def _mixed(
     keys: Counter[str],
     patients: Sequence[Entry],
-    entries: dict[int, Entry],
-    about: dict[int, About],
+    entries: Mapping[int, Entry],
+    about: Mapping[int, About],
 ) -> list[Problem]:
     # The bundle's own patient is the Patient resource that most entries name; ties go to the
     # reference that sorts first, so that the message does not depend on the order of entries.
     own = min((patient.reference for patient in patients), key=lambda key: (-keys[key], key))
-    problems = []
-    for other in sorted(set(keys) - {own}):
-        strange = tuple(index for index, found in about.items() if found.patient == other)
-        first = entries[strange[0]]
-        message = (
-            f"entry {', '.join(map(str, strange[:10]))} ({first.reference}) belongs to {other}, "
-            f"but the bundle is about {own}; nothing was read"
-        )
-        problem = Problem(
-            ProblemCode.SEVERAL_PATIENTS, message, first.pointer, strange, (own, other)
-        )
-        problems.append(problem)
-    return problems
+    strangers: dict[str, list[int]] = {}
+    for index, found in about.items():
+        if found.patient is not None and found.patient != own:
+            strangers.setdefault(found.patient, []).append(index)
+    return [
+        _strange(own, other, strangers[other], entries)
+        for other in sorted(strangers)[:PROBLEMS_MAX]
+    ]
+
+
+def _strange(own: str, other: str, indexes: Sequence[int], entries: Mapping[int, Entry]) -> Problem:
+    first = entries[indexes[0]]
+    named = ", ".join(map(str, indexes[:NAMED_MAX]))
+    message = (
+        f"entry {named} ({first.reference}) belongs to {other}, but the bundle is about {own}; "
+        f"nothing was read"
+    )
+    return Problem(
+        ProblemCode.SEVERAL_PATIENTS, message, first.pointer, tuple(indexes), (own, other)
+    )

@@ -1,12 +1,11 @@
 """MedicationRequest, -Administration and -Statement -> medication statements.
 
-Invariant: one treatment is stated once. Where an order and its administrations are both there, the
-administrations are the doses; an order that was stopped or completed without an end date is not
-ongoing (its own day is the dose when nothing was administered).
+Invariant: an order that was stopped or completed without an end date is not ongoing; its own day is
+then the dose. Joining orders with their administrations is done in merging.py.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -22,12 +21,8 @@ from services.intake.adapters.fhir.access import (
 )
 from services.intake.adapters.fhir.context import (
     Context,
-    Draft,
     Ignored,
-    Result,
     Span,
-    Stated,
-    Supports,
     codes_stated,
 )
 from services.intake.adapters.fhir.dosage import (
@@ -48,7 +43,8 @@ TYPES = frozenset({"MedicationRequest", "MedicationAdministration", "MedicationS
 _NOT_TAKEN = frozenset({"cancelled", "not-done", "not-taken", "draft", "rejected", "intended"})
 _ENDED = frozenset({"completed", "stopped", "ended"})
 _ONLY_PROPOSED = frozenset({"proposal", "option"})
-_ERROR = "entered-in-error"
+ERROR = "entered-in-error"
+"""Status of a resource that must count no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +103,10 @@ def read_course(entry: Entry, context: Context) -> Course | Ignored:
         doses=tuple(timing.doses),
         start=timing.start,
         is_open=timing.is_open,
-        status=_ERROR if _ERROR in status or _ERROR in codes(holder.get("status")) else "final",
+        status=ERROR if ERROR in status or ERROR in codes(holder.get("status")) else "final",
         recorded=context.recorded(resource, "dateAsserted"),
         order=context.links.find(resource.get("request") or resource.get("prescription")),
-        encounter=_encounter(resource),
+        encounter=encounter_of(resource),
     )
 
 
@@ -161,7 +157,8 @@ def _name(drug: DrugMatch | None, written: str) -> str:
     return " + ".join(drug.names) if drug else written
 
 
-def _encounter(resource: Json) -> str:
+def encounter_of(resource: Json) -> str:
+    """Return the reference to the visit during which it happened, or ""."""
     return reference_text(resource.get("encounter") or resource.get("context"))
 
 
@@ -271,85 +268,3 @@ def _step(
         amount = {"mg": mg_per_day} if mg_per_day is not None else {}
         return {"day": _safe_day(only or begin), **amount}
     return {"from": begin.written, **mg}
-
-
-def bring_together(courses: Sequence[Course]) -> dict[int, Result]:
-    """Return the result of each medication entry, orders joined with their administrations."""
-    given = [course for course in courses if course.entry.type == "MedicationAdministration"]
-    by_order = _orders_of(given, [c for c in courses if c.entry.type == "MedicationRequest"])
-    results: dict[int, Result] = {}
-    for course in courses:
-        administered = by_order.get(course.entry.index, [])
-        if course.entry.type == "MedicationAdministration":
-            course = _with_route(course, by_order, courses)  # noqa: PLW2901 - enriched copy
-        elif administered and not course.is_open:
-            entries = tuple(other.entry for other in administered)
-            said = f"{course.name}: the administrations count as its doses"
-            results[course.entry.index] = Supports(entries, Reason.MERGED, said)
-            continue
-        elif administered:
-            course = _after(course, administered)  # noqa: PLW2901 - shortened copy
-        results[course.entry.index] = _stated(course)
-    return results
-
-
-def _orders_of(given: Iterable[Course], orders: Iterable[Course]) -> dict[int, list[Course]]:
-    """Return, by order's entry index, the administrations that carried it out.
-
-    An administration belongs to the order that it names; without a name, to an order of the same
-    drug in the same encounter or on the same day.
-    """
-    found: dict[int, list[Course]] = {}
-    by_drug: dict[tuple[str, ...], list[Course]] = {}
-    for order in orders:
-        if order.status != _ERROR:
-            by_drug.setdefault(order.key, []).append(order)
-    for dose in given:
-        if dose.status == _ERROR:
-            continue
-        if dose.order is not None:
-            found.setdefault(dose.order.index, []).append(dose)
-            continue
-        for order in by_drug.get(dose.key, []):
-            same_visit = bool(dose.encounter) and dose.encounter == order.encounter
-            if same_visit or dose.day == order.day:
-                found.setdefault(order.entry.index, []).append(dose)
-    return found
-
-
-def _with_route(
-    dose: Course, by_order: dict[int, list[Course]], courses: Sequence[Course]
-) -> Course:
-    if dose.route is not None:
-        return dose
-    for order in courses:
-        if order.route and dose in by_order.get(order.entry.index, []):
-            return replace(dose, route=order.route)
-    return dose
-
-
-def _after(order: Course, administered: Sequence[Course]) -> Course:
-    """Return an open order from the day after its last administration, so no day counts twice."""
-    last = max(dose.day for dose in administered)
-    if last < order.day or last == date.max:
-        return order
-    following = (last + timedelta(days=1)).isoformat()
-    doses = tuple({**step, "from": following} if "to" not in step else step for step in order.doses)
-    return replace(order, doses=doses)
-
-
-def _stated(course: Course) -> Stated:
-    content = {
-        "kind": "medication",
-        "name": course.name,
-        "class": list(course.drug.classes) if course.drug else None,
-        "route": course.route,
-        "doses": list(course.doses),
-        "effective": course.start.written,
-        "recorded": course.recorded,
-        "status": course.status,
-        "codes": list(course.codes),
-    }
-    mapped = ", ".join(course.drug.classes) if course.drug else "not in the terminology"
-    state = "taken until further notice" if course.is_open else "ended or given"
-    return Stated((Draft(content),), f"{course.name}: {mapped}; {state}")

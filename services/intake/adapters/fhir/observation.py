@@ -4,6 +4,7 @@ Invariant: value and unit go on exactly as sent, so that a wrong or implausible 
 to the rules; a result without a value, or of a code that no rule reads, is not stated.
 """
 
+from collections import Counter
 from typing import Any
 
 from services.intake.adapters.fhir.access import (
@@ -71,13 +72,15 @@ def _drafts(
 ) -> list[Draft]:
     reading = context.terms.reading
     found: list[tuple[str, dict[str, Any]]] = []
+    seen: Counter[str] = Counter()
     if concept in reading["panels"]:
         for index, component in enumerate(mappings(resource.get("component"))):
             pointer = f"/component/{index}"
             part = context.terms.observation(codings(component.get("code"), f"{pointer}/code"))
             if part is not None:
                 content = _content(component, part, (), status, context, pointer)
-                found.append((f"#{part}", content))
+                seen[part] += 1
+                found.append((f"#{part}-{seen[part]}" if seen[part] > 1 else f"#{part}", content))
     else:
         found.append(("", _content(resource, concept, coded, status, context, "")))
     stated = [(suffix, content) for suffix, content in found if content]
