@@ -5,10 +5,21 @@ from functools import partial
 from typing import Final
 
 from services.notification.adapters.alerts import PostgresAlertRows
+from services.notification.adapters.mail import MailSettings, SmtpMailer
 from services.notification.adapters.routing_table import read_ack_times, read_routes
+from services.notification.adapters.texts import TemplateTexts
+from services.notification.adapters.views import PostgresAlertViews
 from services.notification.application.absorb_evidence import absorb_event
+from services.notification.application.deliver_due import Outgoing, deliver_due
+from services.notification.application.escalate_overdue import escalate_overdue
+from services.notification.application.follow_parking import tell_parked, tell_unparked
 from services.notification.application.ports import AlertRows, Policy
+from services.notification.application.watch_streams import watch_streams
 from services.notification.domain.routing import Person
+from services.notification.entrypoints.http_alerts import router as alerts_router
+from services.notification.entrypoints.http_routing import router as routing_router
+from services.notification.entrypoints.parts import NotificationParts
+from services.notification.settings import NotificationSettings
 from shared.contracts import coordination as coord
 from shared.contracts import infusion as inf
 from shared.contracts import manufacturing as made
@@ -20,9 +31,16 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import World
+from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
 MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services.notification")
+#: a message leaves within this time of its alert's commit (an alert reaches SMTP within 5 s)
+DELIVER_SECONDS: Final = 0.5
+#: an escalation fires within 5 s of its minute
+ESCALATE_SECONDS: Final = 1.0
+WATCH_SECONDS: Final = 1.0
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -83,14 +101,91 @@ def reactions(rules: Policy) -> Reactions[AlertRows]:
         handlers=handlers,
         # never held back in a parked case: somebody must know at once
         safe_half={coord.HoldRecorded: tell, coord.RedFlagReported: tell},
+        on_parked=partial(tell_parked, rules),
+        on_unparked=partial(tell_unparked, rules),
     )
 
 
 def unit_of_work(database: Database, world: World) -> UnitOfWork[AlertRows]:
-    """The unit of work of this service."""
+    """Transactions of this service."""
     return UnitOfWork(
         database=database,
         repository=PostgresAlertRows,
         source=Service.NOTIFICATION,
         world=world,
     )
+
+
+def timers(rules: Policy, units: UnitOfWork[AlertRows], outgoing: Outgoing) -> tuple[Timer, ...]:
+    """What is due by the database: messages, escalations, and the dead-man's look at heartbeats."""
+    watching_since = units.world.machine_clock.now()
+    return (
+        Timer("deliver-due", DELIVER_SECONDS, partial(deliver_due, units, outgoing)),
+        Timer("escalate-overdue", ESCALATE_SECONDS, partial(escalate_overdue, rules, units)),
+        Timer(
+            "watch-streams",
+            WATCH_SECONDS,
+            partial(watch_streams, rules, units, watching_since=watching_since),
+        ),
+    )
+
+
+def outgoing_mail(settings: NotificationSettings, rules: Policy, world: World) -> Outgoing:
+    """Wording and mail server. Raises `TemplateError` when a template says what it may not."""
+    password = settings.smtp_password
+    mail = MailSettings(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        sender=settings.mail_sender,
+        username=settings.smtp_user,
+        password=None if password is None else password.get_secret_value(),
+        use_tls=settings.smtp_tls,
+        start_tls=settings.smtp_starttls,
+    )
+    return Outgoing(
+        texts=TemplateTexts(rules.routes),
+        mailer=SmtpMailer(mail, world.machine_clock),
+        console_url=settings.url_console,
+        mail_domain=settings.mail_domain,
+    )
+
+
+async def build(around: Surroundings[NotificationSettings]) -> ServiceParts[AlertRows]:
+    """The parts of the process."""
+    settings = around.settings
+    rules = policy(Person("fallback", settings.fallback_name, settings.fallback_address, None))
+    units = unit_of_work(around.database, around.world)
+    outgoing = outgoing_mail(settings, rules, around.world)
+    parts = NotificationParts(
+        uow=units,
+        views=lambda tx: PostgresAlertViews(tx, rules.routes),
+        policy=rules,
+        texts=outgoing.texts,
+        world=around.world,
+        mode=settings.mode,
+    )
+    app = create_app(
+        Service.NOTIFICATION,
+        routers=[alerts_router, routing_router],
+        world=around.world,
+        authenticator=around.authenticator,
+        mode=settings.mode,
+        figures=around.figures,
+        state={"parts": parts},
+    )
+    return ServiceParts(
+        app=app,
+        unit_of_work=units,
+        reactions=reactions(rules),
+        timers=timers(rules, units, outgoing),
+    )
+
+
+PROGRAM: Final = ServiceProgram(
+    service=Service.NOTIFICATION,
+    settings=NotificationSettings,
+    migrations=migrations(),
+    build=build,
+    database_url=lambda settings: settings.database_url.get_secret_value(),
+    port=lambda settings: settings.port,
+)

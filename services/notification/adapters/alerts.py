@@ -11,7 +11,6 @@ from services.notification.application.ports import (
     DueEscalation,
     NewDelivery,
     Origin,
-    StreamState,
 )
 from services.notification.domain.alert import (
     Alert,
@@ -25,6 +24,7 @@ from services.notification.domain.delivery import Settled
 from services.notification.domain.evidence import Evidence, EvidenceKind
 from services.notification.domain.levels import Level
 from services.notification.domain.routing import Recipients, RosterEntry
+from services.notification.domain.streams import StreamState
 from shared.contracts.vocabulary import Role, Service
 from shared.messaging.reactions import lock_case_rows
 from shared.persistence.database import Row, Tx

@@ -21,7 +21,8 @@ SELECT case_id FROM alert WHERE alert_id = $1
 SELECT * FROM evidence WHERE alert_id = ANY($1::uuid[]) ORDER BY occurred_at, subject
 
 -- name: put_alert
--- Who was (not) reachable changes only when somebody was told: $12 NULL leaves it.
+-- Who was (not) reachable changes only when somebody was told ($12 NULL: nobody); the steps of one
+-- version add up.
 INSERT INTO alert (alert_id, case_id, version, state, level, leading_kind, roles, told_level, told_roles,
                    raised_at, opened_at, unreachable, fallback, changed_at, close_reason, closed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce($12::text[], '{}'),
@@ -30,8 +31,16 @@ ON CONFLICT (alert_id) DO UPDATE SET
     version = EXCLUDED.version, state = EXCLUDED.state, level = EXCLUDED.level,
     leading_kind = EXCLUDED.leading_kind, roles = EXCLUDED.roles, told_level = EXCLUDED.told_level,
     told_roles = EXCLUDED.told_roles, opened_at = EXCLUDED.opened_at,
-    unreachable = coalesce($12::text[], alert.unreachable),
-    fallback = coalesce($13, alert.fallback), changed_at = EXCLUDED.changed_at,
+    unreachable = CASE
+        WHEN $12::text[] IS NULL THEN alert.unreachable
+        WHEN alert.version = EXCLUDED.version
+            THEN ARRAY(SELECT DISTINCT unnest(alert.unreachable || $12::text[]) ORDER BY 1)
+        ELSE $12::text[] END,
+    fallback = CASE
+        WHEN $13::boolean IS NULL THEN alert.fallback
+        WHEN alert.version = EXCLUDED.version THEN alert.fallback OR $13::boolean
+        ELSE $13::boolean END,
+    changed_at = EXCLUDED.changed_at,
     close_reason = EXCLUDED.close_reason, closed_at = EXCLUDED.closed_at
 
 -- name: add_evidence

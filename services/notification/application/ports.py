@@ -11,6 +11,7 @@ from services.notification.domain.delivery import Channel, MailOutcome, Settled
 from services.notification.domain.evidence import Evidence, EvidenceKind
 from services.notification.domain.levels import AckTimes
 from services.notification.domain.routing import Person, Recipients, RosterEntry, Routes
+from services.notification.domain.streams import StreamState
 from shared.contracts.notification import Urgency
 from shared.contracts.vocabulary import Service
 
@@ -83,15 +84,6 @@ class Claimed:
     attempt: int
     chain: UUID
     answer_by: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamState:
-    """What the dead-man's timer knows of one source."""
-
-    source: Service
-    last_seen_at: datetime
-    broken_since: datetime | None
 
 
 class AlertRows(Protocol):
