@@ -53,7 +53,10 @@ class Postgres:
         return self.paths.var / "postgres"
 
     def dsn(self, database: str = "postgres") -> str:
-        """The address of a database for the administrator; it holds the password."""
+        """The address of a database for the administrator; it holds the password.
+
+        It may be asked for before the first start: the password is drawn by whoever comes first.
+        """
         return f"postgresql://{ADMIN}:{self._password()}@{LOOPBACK}:{self.port}/{database}"
 
     def program(self) -> Program:
@@ -108,9 +111,8 @@ class Postgres:
         data = self.home / "data"
         if (data / "PG_VERSION").exists():
             return
-        _own_directory(self.home, user)
+        self._password()
         fresh = self.home / "data.new"
-        self._write_password(user)
         await steps.run_step(self._init_step(fresh, user))
         fresh.rename(data)
 
@@ -140,13 +142,15 @@ class Postgres:
         return self.home / "password"
 
     def _password(self) -> str:
-        try:
-            return self._password_file.read_text().strip()
-        except FileNotFoundError:
-            raise StartFailed(f"PostgreSQL was never started: {self._password_file}") from None
+        if not self._password_file.exists():
+            self._draw_password()
+        return self._password_file.read_text().strip()
 
-    def _write_password(self, user: User | None) -> None:
-        self._password_file.unlink(missing_ok=True)
+    def _draw_password(self) -> None:
+        if (self.home / "data").exists():
+            raise StartFailed(f"the password of PostgreSQL's data is lost: {self._password_file}")
+        user = unprivileged_user(self.home, binaries())
+        _own_directory(self.home, user)
         descriptor = os.open(self._password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")

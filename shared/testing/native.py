@@ -77,10 +77,13 @@ def wait_until_gone(directory: Path) -> None:
 
     What a helper left that was killed is removed here.
     """
+    helper = _helper(directory)
     deadline = time.monotonic() + GONE_WITHIN_SECONDS
-    while _helper_runs(directory):
+    while helper is not None and helper.is_alive():
         if time.monotonic() > deadline:
-            raise ServersFailed(f"{directory} is still there after {GONE_WITHIN_SECONDS:g} s")
+            raise ServersFailed(
+                f"the servers of {directory} still run after {GONE_WITHIN_SECONDS:g} s"
+            )
         time.sleep(PAUSE_SECONDS)
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -120,11 +123,11 @@ def _running(directory: Path) -> NativeServers | None:
     return servers if servers.helper.is_alive() else None
 
 
-def _helper_runs(directory: Path) -> bool:
+def _helper(directory: Path) -> ProcessId | None:
     try:
-        return ProcessId(**json.loads((directory / HELPER_FILE).read_text())).is_alive()
+        return ProcessId(**json.loads((directory / HELPER_FILE).read_text()))
     except FileNotFoundError:
-        return False
+        return None
 
 
 def _start(directory: Path) -> NativeServers:

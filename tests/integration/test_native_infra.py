@@ -1,7 +1,9 @@
 """Real Kafka and PostgreSQL through the `infra` fixture: round trips, crashes, refusals."""
 
+import asyncio
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import asyncpg
@@ -9,12 +11,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from shared.runtime import postgres
+from shared.runtime.identity import identify
 from shared.runtime.logs import discard
 from shared.runtime.paths import CHECKOUT, Paths
 from shared.runtime.ports import free_port
 from shared.runtime.processes import Runner
-from shared.runtime.topics import TopicRefused
-from shared.testing.infra import Infra
+from shared.runtime.topics import TopicRefused, broker_answers
+from shared.testing import native
+from shared.testing.infra import Infra, NotControllable, running_infra
 
 pytestmark = pytest.mark.integration
 
@@ -161,12 +165,81 @@ async def test_postgres_starts_below_directories_that_are_closed_to_others(
     copied = copy_of_postgres(tmp_path)
     monkeypatch.setattr(postgres, "binaries", lambda: copied)
     server = postgres.Postgres(Paths(tmp_path / "var", CHECKOUT), free_port(), throw_away=True)
+    address_before_the_first_start = server.dsn()
     runner = Runner(discard)
 
     try:
         await runner.start([server.program()])
-        connection = await asyncpg.connect(server.dsn())
+        connection = await asyncpg.connect(address_before_the_first_start)
         assert await connection.fetchval("SELECT current_user") == postgres.ADMIN
         await connection.close()
     finally:
         await runner.stop()
+
+
+async def test_the_servers_end_when_their_only_user_is_killed(tmp_path: Path) -> None:
+    directory = tmp_path / "servers"
+    script = f"""
+import signal, sys
+from pathlib import Path
+from shared.testing.infra import running_infra
+
+with running_infra(Path({str(directory)!r}), shared=False, environ={{}}):
+    print("ready", flush=True)
+    signal.pause()
+"""
+    user = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE, cwd=CHECKOUT
+    )
+    assert user.stdout is not None
+    assert await user.stdout.readline() == b"ready\n"
+    servers = json.loads((directory / native.READY_FILE).read_text())
+
+    user.kill()
+    await user.wait()
+    await asyncio.to_thread(native.wait_until_gone, directory)
+
+    assert not await broker_answers(servers["kafka_bootstrap"])
+    assert identify(servers["helper"]["pid"]) is None
+
+
+async def test_servers_that_cannot_start_say_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("TANDEM_JAVA", "/nowhere/java")
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+    monkeypatch.setenv("TANDEM_DOWNLOADS", str(tmp_path / "empty"))
+
+    with pytest.raises(native.ServersFailed, match=r"Maven \(mvn\) was not found"):
+        await asyncio.to_thread(_enter, tmp_path / "servers")
+
+
+def _enter(directory: Path) -> None:
+    with running_infra(directory, shared=False, environ={}):
+        pass
+
+
+@pytest.mark.parametrize("verb", ["kill_kafka", "stop_kafka", "start_postgres"])
+async def test_servers_of_others_are_not_touched(tmp_path: Path, verb: str) -> None:
+    environ = {
+        "INFRA": "external",
+        "TANDEM_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "TANDEM_DATABASE_URL": "postgresql://u:p@127.0.0.1:1/postgres",
+    }
+
+    with (
+        running_infra(tmp_path, shared=False, environ=environ) as found,
+        pytest.raises(NotControllable, match="INFRA=external"),
+    ):
+        await getattr(found, verb)()
+
+    assert found.postgres_dsn("x") == "postgresql://u:p@127.0.0.1:1/x"
+
+
+def test_an_unknown_back_end_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="native, testcontainers or external"),
+        running_infra(tmp_path, shared=False, environ={"INFRA": "cloud"}),
+    ):
+        pass

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from shared.contracts.vocabulary import Service
 from shared.runtime import run_state
 from shared.runtime.paths import CHECKOUT
 from shared.runtime.ports import free_ports, is_free
@@ -26,6 +27,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 # Another value is another five moments; the name of each test shows the one that was used.
 SEED = int(os.environ.get("TANDEM_TEST_SEED", "20261123"))
 MOMENTS_SECONDS = [round(random.Random(SEED + n).uniform(0.2, 8.0), 2) for n in range(5)]  # noqa: S311
+
+
+# Whatever else the run starts takes free ports.
+OTHER_PORTS = {
+    f"TANDEM_PORT_{name}": "0"
+    for name in (*(service.name for service in Service), "IDENTITY", "MAIL", "MAIL_PAGE")
+}
 
 
 @dataclass
@@ -41,7 +49,7 @@ class Installation:
     def environ(self) -> dict[str, str]:
         ports = dict(zip(DEFAULT_PORTS, map(str, self.ports), strict=True))
         places = {"TANDEM_VAR": str(self.var), "TANDEM_DOWNLOADS": str(self.downloads)}
-        return {**os.environ, **places, **ports}
+        return {**os.environ, **places, **ports, **OTHER_PORTS}
 
     async def tandem(self, *arguments: str) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
@@ -237,4 +245,4 @@ async def test_a_taken_port_is_refused_before_anything_starts(installation: Inst
 
     assert process.returncode == 1
     assert f"postgres: port {installation.ports[2]} is taken" in output.decode()
-    assert not (installation.var / "postgres").exists()
+    assert not (installation.var / "postgres" / "data").exists()
