@@ -48,13 +48,17 @@ def radiotherapy(
         ("447759004", "radiotherapy_curative"),
         ("71493000", "platelet_or_rbc_transfusion"),
         ("12719002", "platelet_or_rbc_transfusion"),
-        ("425983008", "allogeneic_hct"),
+        ("58390007", "allogeneic_hct"),
     ],
 )
 def test_treatments_by_code(code: str, expected: str) -> None:
     found = only(procedure("t1", code))
 
     assert (found["kind"], found["class"], found["day"]) == ("treatment", [expected], "2026-03-01")
+
+
+def test_an_autologous_transplant_is_not_an_allogeneic_one() -> None:
+    assert line_of(read(procedure("t1", "425983008")), "Procedure/t1").outcome == Outcome.IGNORED
 
 
 @pytest.mark.parametrize(
