@@ -152,6 +152,7 @@ class ChecklistRow:
     title: str
     items: tuple[str, ...]
     indications: bool
+    asks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,11 @@ def _items(top: Row, units: Mapping[str, UnitTable]) -> Mapping[str, Item]:
 def _checklist(row: Row) -> ChecklistRow:
     answer = row.row("answered_by")
     read = ChecklistRow(
-        row.text("item"), row.text("title"), answer.texts("items"), answer.flag("indications")
+        row.text("item"),
+        row.text("title"),
+        answer.texts("items"),
+        answer.flag("indications"),
+        row.texts("asks"),
     )
     answer.done()
     row.done()

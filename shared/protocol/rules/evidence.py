@@ -81,6 +81,8 @@ class _EvidenceCheck:
         need = Need(item.name, item.owner, self.age.days, self.age.hours, data_rule=found.reason)
         words = self.case.protocol.sentences
         members = ", ".join(words.word(metric) for metric in found.members)
+        if members == words.word(item.name):
+            members = ""  # an item with one member of its own name says it once
         return (
             self.case.finding(
                 self.row.rule,

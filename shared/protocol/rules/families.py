@@ -89,8 +89,6 @@ def _data_findings(case: Case, findings: Sequence[Finding]) -> Iterator[Finding]
                 items.setdefault(need.data_rule, []).append(need.item)
                 about.setdefault(need.data_rule, []).append(finding)
     for rule, names in items.items():
-        if any(f.rule == rule and f.blocks for f in findings):
-            continue
         words = case.protocol.sentences
         made = case.finding(
             case.protocol.rules[rule],

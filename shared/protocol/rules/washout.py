@@ -262,21 +262,24 @@ def _confirmation(case: Case, state: RowState, course: Course, plan: date) -> Ch
         if at.day <= plan or is_confirmed(plan, state.courses, at.day):
             return ()
         need = Need(CONFIRMATION, owner, not_before=plan, data_rule="DATA-010")
+        # With a further dose on record, or none to come, only the confirmation is lacking. In an
+        # open regimen the date of the dose after it is unknown too: nothing can be planned there.
+        is_last_known = bool(state.open_courses) and state.next_dose(at.day) is None
         return (
             case.finding(
                 case.protocol.rules["DATA-010"],
                 "plan.unconfirmed",
                 episode=f"{course.fact.id}:{plan.isoformat()}",
                 uses=(course.fact,),
-                kind=FindingKind.MISSING,
+                kind=FindingKind.CONDITION if is_last_known else FindingKind.MISSING,
+                unknown=is_last_known,
                 since=plan,
                 needs=(need,),
                 treatment=case.protocol.sentences.word(state.row.treatment_class),
             ),
         )
 
-    given = [first for c in state.courses for first, _ in c.spans if first is not None]
-    return Check(find, frozenset((plan + ONE_DAY, *given)))
+    return Check(find, frozenset((plan + ONE_DAY, *state.edges())))
 
 
 def _unmapped(case: Case) -> Iterator[Check]:
