@@ -14,7 +14,8 @@ from typing import TextIO
 Sink = Callable[[str, str], None]
 """Takes a program's name and one line of its output, without the line end."""
 
-NAME_WIDTH = 12
+# As wide as the longest name of a service.
+NAME_WIDTH = 19
 # Kafka and PostgreSQL are quiet at these levels; this holds weeks of them.
 LOG_BYTES_MAX = 5_000_000
 LOG_FILES_KEPT = 2

@@ -170,7 +170,7 @@ async def test_ctrl_c_in_each_step_leaves_nothing(installation: Installation, st
     process = await installation.tandem("up")
     assert process.stdout is not None
     async for line in process.stdout:
-        if line.decode().startswith(f"tandem       | {step}:"):
+        if f"| {step}: " in line.decode():
             break
 
     process.send_signal(signal.SIGTERM)
