@@ -50,6 +50,7 @@ from shared.persistence.database import (
     LockTimeoutError,
     RetryableError,
     StoreError,
+    StoreUnavailableError,
     Tx,
 )
 
@@ -294,7 +295,8 @@ class Kernel(Generic[R]):
         except (LockTimeoutError, RetryableError):
             pass
         except Exception as error:
-            if is_transient(error):
+            unreachable = isinstance(error, StoreUnavailableError | CommitUnknownError)
+            if unreachable or (is_transient(error) and len(chunk) == 1):
                 return self._hold(source, partition, error)
         self.figures.counted["isolated"] += 1
         return await self._one_by_one(source, partition, chunk)

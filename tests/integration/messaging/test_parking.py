@@ -100,6 +100,19 @@ async def test_a_failing_event_parks_its_case_and_redrive_restores_the_order(rig
     assert audit == 4
 
 
+async def test_a_refused_constraint_parks_its_case_alone(rig: Rig) -> None:
+    bad = uuid4()
+    good = _neighbour_of(bad)
+    await rig.infusion.run(f"ALTER TABLE effect ADD CONSTRAINT c CHECK (case_id <> '{bad}')")
+    async with rig.relay() as relay, rig.consuming():
+        await rig.emit(bad, 2, wake=relay.wake)
+        await rig.emit(good, 3, wake=relay.wake)
+        await eventually("the good case is done", lambda: _effects(rig, good, 3))
+        await eventually("both wait", lambda: _waiting(rig, 2))
+
+    assert await rig.infusion.value("SELECT min(error) FROM parked_record") == "ConstraintError: c"
+
+
 async def test_only_the_next_record_of_a_case_may_be_redriven(rig: Rig) -> None:
     bad = uuid4()
     handler = Mendable(bad)
