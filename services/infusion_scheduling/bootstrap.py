@@ -1,7 +1,6 @@
 """Puts infusion scheduling together: what it reacts to, on one screen, and its process's parts."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from services.infusion_scheduling.adapters.schedule import PostgresScheduleRows
 from services.infusion_scheduling.application.follow_events import PlanningFacts
@@ -13,10 +12,9 @@ from services.infusion_scheduling.entrypoints.parts import SchedulingParts
 from services.infusion_scheduling.settings import SchedulingSettings
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.coordination import HoldRecorded
-from shared.contracts.event import Envelope, Event
 from shared.contracts.vocabulary import Service
-from shared.messaging.reactions import Reaction, Reactions
-from shared.messaging.unit_of_work import UnitOfWork, Work
+from shared.messaging.reactions import Reactions, merged
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.permits.holder import AuthorityAddress, Holder
 from shared.permits.replicate import holder_reactions
 from shared.permits.rows import lock_fences
@@ -69,37 +67,19 @@ def reactions(site: Site, holder: Holder[ScheduleRows]) -> Reactions[ScheduleRow
     return Reactions(
         consumer=Service.INFUSION_SCHEDULING,
         topics=frozenset(TOPIC_OF[owner] for owner in (Service.INTAKE, Service.MANUFACTURING)),
-        handlers=_one_after_the_other(permit, planning),
+        handlers=merged(permit, planning),
         safe_half={HoldRecorded: permit[HoldRecorded]},
         lock_cases=lock_fences,
     )
 
 
-def _one_after_the_other(
-    first: Mapping[type[Event], Reaction[ScheduleRows]],
-    second: Mapping[type[Event], Reaction[ScheduleRows]],
-) -> Mapping[type[Event], Reaction[ScheduleRows]]:
-    def both(kind: type[Event]) -> Reaction[ScheduleRows]:
-        async def react(work: Work[ScheduleRows], envelope: Envelope[Any]) -> None:
-            await first[kind](work, envelope)
-            await second[kind](work, envelope)
-
-        return react
-
-    shared = first.keys() & second.keys()
-    return {**first, **second, **{kind: both(kind) for kind in shared}}
-
-
-def unit_of_work(
-    database: Database, world: World, wake: Any = lambda: None  # noqa: ANN401
-) -> UnitOfWork[ScheduleRows]:
+def unit_of_work(database: Database, world: World) -> UnitOfWork[ScheduleRows]:
     """Transactions of this service."""
     return UnitOfWork(
         database=database,
         repository=PostgresScheduleRows,
         source=Service.INFUSION_SCHEDULING,
         world=world,
-        wake=wake,
     )
 
 
@@ -119,7 +99,7 @@ def holder_of(
 async def build(around: Surroundings[SchedulingSettings]) -> ServiceParts[ScheduleRows]:
     """The parts of the process."""
     settings, protocol = around.settings, load_protocol()
-    uow = unit_of_work(around.database, around.world, around.wake)
+    uow = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
     holder = holder_of(uow, settings.url_intake, around.service_http, times)
     site = site_of(protocol)

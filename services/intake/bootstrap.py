@@ -8,7 +8,9 @@ from services.intake.adapters.bundles import read_fhir_bundle
 from services.intake.adapters.pager import MailRelay, NotificationPager
 from services.intake.adapters.rows import intake_rows
 from services.intake.adapters.seen import DecideOnRecord, product_on_record
+from services.intake.adapters.streams import HeartbeatStreams
 from services.intake.application.authority_ports import Authority
+from services.intake.application.authority_reactions import authority_reactions
 from services.intake.application.follow_workflow import WorkflowFacts
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import reassess_due
@@ -20,7 +22,7 @@ from services.intake.settings import IntakeSettings
 from shared.auth.principal import Principal
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.vocabulary import Service
-from shared.messaging.reactions import Reactions
+from shared.messaging.reactions import Reactions, merged
 from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.permits.times import PermitTimes
 from shared.persistence.migrations import Migration, migrations_in
@@ -41,13 +43,14 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def reactions(protocol: Protocol) -> Reactions[IntakeRows]:
-    """What intake reacts to."""
+    """What intake reacts to: what holders say of permits first, then what becomes a fact."""
     return Reactions(
         consumer=Service.INTAKE,
         topics=frozenset(
-            TOPIC_OF[owner] for owner in (Service.MANUFACTURING, Service.INFUSION_SCHEDULING)
+            TOPIC_OF[owner]
+            for owner in (Service.MANUFACTURING, Service.INFUSION_SCHEDULING, Service.NOTIFICATION)
         ),
-        handlers={**WorkflowFacts(protocol).reactions()},
+        handlers=merged(authority_reactions(), WorkflowFacts(protocol).reactions()),
         lock_cases=lock_cases,
     )
 
@@ -60,7 +63,6 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         repository=intake_rows,
         source=Service.INTAKE,
         world=around.world,
-        wake=around.wake,
     )
     authority = _authority(around, uow, protocol)
     parts = IntakeParts(
@@ -108,11 +110,10 @@ def _authority(
         )
     return Authority(
         unit_of_work=uow,
-        database=around.database,
         world=around.world,
         decide=DecideOnRecord(protocol, around.world),
         products=product_on_record,
-        streams=_UnknownStreams(),
+        streams=HeartbeatStreams(around.world, settings.partitions),
         pager=NotificationPager(
             around.service_http, settings.url_notification, times.page_timeout_seconds, mail
         ),

@@ -10,9 +10,10 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import uvicorn
@@ -21,25 +22,27 @@ from fastapi import FastAPI
 from shared.auth.tokens import Issuer, TokenAuthenticator
 from shared.contracts.vocabulary import Service
 from shared.messaging.bus import Alarm, Bus
-from shared.messaging.consumer import Kernel
-from shared.messaging.early import Filler
 from shared.messaging.kafka import KafkaBus, KafkaSettings
 from shared.messaging.reactions import Reactions
-from shared.messaging.relay import Relay
+from shared.messaging.stack import Messaging
 from shared.messaging.unit_of_work import UnitOfWork
-from shared.messaging.wakes import PostgresWakes, Waker
+from shared.messaging.wakes import PostgresWakes
 from shared.observability.figures import Figures
 from shared.observability.logs import configure_logging
 from shared.persistence.database import StoreError
 from shared.persistence.migrations import Migration, migrate
 from shared.persistence.postgres import PostgresDatabase
+from shared.persistence.statements import Statement
 from shared.ports import Http, World
+from shared.runtime.housekeeping import chores
 from shared.runtime.settings import S, ServiceSettings, SettingsError, load_settings
 from shared.runtime.world import machine_world
 from shared.web.client import HttpxClient, ServiceHttp, ServiceTokens
+from shared.web.messaging_figures import show_messaging
 
 R = TypeVar("R")
 _LOG = logging.getLogger(__name__)
+_PROBE: Final = Statement("probe", "SELECT 1")
 
 #: a request that takes longer is cut off at a stop (messaging: SIGTERM budget of 30 s)
 HTTP_DRAIN_SECONDS: Final = 10
@@ -78,8 +81,7 @@ class Surroundings(Generic[S]):
     #: calls other services with this service's own token
     service_http: Http
     figures: Figures
-    #: tells the active relay, here or in another process, that rows were committed
-    wake: Callable[[], None]
+    #: tells the service's other processes that rows were committed
     wakes: PostgresWakes
 
 
@@ -91,8 +93,6 @@ class ServiceParts(Generic[R]):
     unit_of_work: UnitOfWork[R]
     reactions: Reactions[R]
     timers: Sequence[Timer] = ()
-    background: Sequence[Callable[[], Awaitable[None]]] = ()
-    on_start: Sequence[Callable[[], Awaitable[None]]] = field(default=())
 
 
 Build = Callable[[Surroundings[S]], Awaitable[ServiceParts[Any]]]
@@ -124,10 +124,20 @@ def main(program: ServiceProgram[Any]) -> None:
     except* SystemExit as stopped:
         raise stopped.exceptions[0] from None
     except* Exception as failed:
-        _LOG.critical("service_failed", exc_info=failed)
+        for leaf in leaves(failed):
+            _LOG.critical("service_failed", exc_info=leaf)
+        if settings.mode == "demo":  # nobody's data is real here, so the texts may be shown
+            traceback.print_exception(failed)
         # a thread of a library that hangs must not keep a failed process alive
         logging.shutdown()
         os._exit(1)
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions inside groups, in order."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
 
 
 async def _run(program: ServiceProgram[S], settings: S, figures: Figures) -> None:
@@ -136,16 +146,14 @@ async def _run(program: ServiceProgram[S], settings: S, figures: Figures) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
-        surroundings, relay = await _surroundings(program, settings, figures, stack)
-        parts = await program.build(surroundings)
-        for prepare in parts.on_start:
-            await prepare()
-        await _serve(program, surroundings, parts, relay, stopping)
+        around = await _surroundings(program, settings, figures, stack)
+        parts = await program.build(around)
+        await _serve(program, around, parts, stopping)
 
 
 async def _surroundings(
     program: ServiceProgram[S], settings: S, figures: Figures, stack: AsyncExitStack
-) -> tuple[Surroundings[S], Relay]:
+) -> Surroundings[S]:
     http = await stack.enter_async_context(HttpxClient())
     world = machine_world(http, demo_clock=_demo_clock(settings))
     database = await _opened_database(program, settings)
@@ -153,10 +161,6 @@ async def _surroundings(
     bus = KafkaBus(
         KafkaSettings(bootstrap=settings.kafka_bootstrap, client_id=program.service.value)
     )
-    relay = Relay(database=database, sink=bus.sink(), world=world, name=program.service.value)
-    wakes = PostgresWakes(program.database_url(settings), world.waiter)
-    waker = Waker(wakes, world.waiter)
-    stack.push_async_callback(waker.close)
     issuer = Issuer(
         url=settings.oidc_issuer,
         jwks_url=settings.oidc_jwks_url,
@@ -171,7 +175,7 @@ async def _surroundings(
         secret=settings.client_secret.get_secret_value(),
         audience=settings.oidc_service_audience,
     )
-    surroundings = Surroundings(
+    return Surroundings(
         settings=settings,
         world=world,
         database=database,
@@ -179,10 +183,8 @@ async def _surroundings(
         authenticator=TokenAuthenticator([issuer], http=http, clock=world.machine_clock),
         service_http=ServiceHttp(http, tokens),
         figures=figures,
-        wake=lambda: relay.wake() if relay.figures.active else waker.wake(),
-        wakes=wakes,
+        wakes=PostgresWakes(program.database_url(settings), world.waiter),
     )
-    return surroundings, relay
 
 
 def _demo_clock(settings: ServiceSettings) -> Any:  # noqa: ANN401 - Path or None
@@ -209,72 +211,67 @@ async def _serve(
     program: ServiceProgram[S],
     around: Surroundings[S],
     parts: ServiceParts[Any],
-    relay: Relay,
     stopping: asyncio.Event,
 ) -> None:
-    kernel = Kernel(
-        parts.reactions,
-        parts.unit_of_work,
-        _source_factory(around, parts.reactions),
+    messaging = Messaging(
+        reactions=parts.reactions,
+        unit_of_work=parts.unit_of_work,
+        bus=around.bus,
+        wakes=around.wakes,
         ordinal=around.settings.replica,
+        partitions=around.settings.partitions,
         alarm=_tell_alarm,
     )
+    _watch_readiness(parts.app, around.database, messaging)
+    show_messaging(
+        around.figures,
+        relay=messaging.relay_figures,
+        consumers={program.service.value: messaging.consumer_figures},
+    )
+    server = _server(program, around.settings, parts.app)
+    timers = (*parts.timers, *_chores(program.service, around, parts))
     async with asyncio.TaskGroup() as group:
-        server = _server(program, around.settings, parts.app)
-        http = group.create_task(server.serve(), name="http")
-        consumer = group.create_task(_for_ever(kernel.run(), stopping, "consumer"))
-        sender = group.create_task(_for_ever(relay.run(), stopping, "relay"))
-        filler = Filler(
-            parts.reactions,
-            parts.unit_of_work,
-            figures=kernel.figures,
-            hint=kernel.early_hint,
-            alarm=_tell_alarm,
-        )
-        background = [
-            group.create_task(_for_ever(filler.run(), stopping, "filler")),
-            group.create_task(around.wakes.listen(relay.wake)),
-            group.create_task(_show_figures(around.figures, kernel, relay, around.world)),
-            *[group.create_task(_tick(timer, around.world)) for timer in parts.timers],
-            *[group.create_task(_awaited(work())) for work in parts.background],
-        ]
-        running = _Running(server, http, kernel, consumer, relay, sender, background)
-        group.create_task(_stop(stopping, running))
+        http = group.create_task(_for_ever(server.serve(), stopping, "http"))
+        events = group.create_task(_for_ever(messaging.run(), stopping, "messaging"))
+        others = [group.create_task(_tick(timer, around.world)) for timer in timers]
+        await stopping.wait()
+        # in the order in which nothing is cut off: requests, then timers, then events
+        server.should_exit = True
+        await http
+        for task in others:
+            task.cancel()
+        messaging.stop()
+        await events
 
 
-def _source_factory(around: Surroundings[Any], reactions: Reactions[Any]) -> Any:  # noqa: ANN401
-    name = reactions.consumer.value
-    replica = around.settings.replica
-    instance = None if replica is None else f"{name}-{replica}"
-    return lambda: around.bus.source(group=name, topics=reactions.topics, instance_id=instance)
+def _chores(service: Service, around: Surroundings[S], parts: ServiceParts[Any]) -> Iterator[Timer]:
+    var = around.settings.var
+    for name, seconds, run in chores(
+        service,
+        database=around.database,
+        unit_of_work=parts.unit_of_work,
+        figures=around.figures,
+        roots=around.settings.audit_roots or var / "audit-roots",
+        key_file=around.settings.audit_key or var / "audit" / "root-key.json",
+    ):
+        yield Timer(name, seconds, run)
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+def _watch_readiness(app: FastAPI, database: PostgresDatabase, messaging: Messaging[Any]) -> None:
+    """Ready means: the store answers and this process consumes. Commands work without Kafka."""
 
+    async def store_answers() -> bool:
+        try:
+            async with database.transaction() as tx:
+                return bool(await tx.value(_PROBE) == 1)
+        except StoreError:
+            return False
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    server: uvicorn.Server
-    http: asyncio.Task[None]
-    kernel: Kernel[Any]
-    consumer: asyncio.Task[None]
-    relay: Relay
-    sender: asyncio.Task[None]
-    background: Sequence[asyncio.Task[Any]]
+    async def consumes() -> bool:
+        return messaging.ready
 
-
-async def _stop(stopping: asyncio.Event, running: _Running) -> None:
-    """In the order in which nothing is cut off: requests, events, timers, then what they sent."""
-    await stopping.wait()
-    running.server.should_exit = True
-    await running.http
-    running.kernel.stop()
-    await running.consumer
-    for task in running.background:
-        task.cancel()
-    running.relay.stop()
-    await running.sender
+    app.state.readiness.add("store", store_answers)
+    app.state.readiness.add("events", consumes)
 
 
 async def _for_ever(work: Awaitable[None], stopping: asyncio.Event, name: str) -> None:
@@ -290,25 +287,6 @@ async def _tick(timer: Timer, world: World) -> None:
         except StoreError as error:
             _LOG.warning("timer_waits", extra={"timer": timer.name, "error": type(error).__name__})
         await world.waiter.sleep(timer.every_seconds)
-
-
-async def _show_figures(figures: Figures, kernel: Kernel[Any], relay: Relay, world: World) -> None:
-    """Copies the counters of relay and consumer to Prometheus once a second."""
-    shown = 0
-    while True:
-        consumer = kernel.figures
-        figures.outbox_rows.set(relay.figures.unsent_rows)
-        figures.outbox_age_seconds.set(relay.figures.oldest_unsent_seconds)
-        figures.parked_cases.set(consumer.parked_cases)
-        figures.early_events.set(consumer.early_records)
-        for place, count in consumer.lag_events.items():
-            topic, _, partition = place.rpartition("/")
-            figures.lag_events.labels(topic, partition).set(count)
-        for source, seconds in consumer.lag_seconds.items():
-            figures.lag_seconds.labels(source, "all").set(seconds)
-        figures.duplicates_dropped.labels(kernel.name).inc(consumer.duplicates_dropped - shown)
-        shown = consumer.duplicates_dropped
-        await world.waiter.sleep(1.0)
 
 
 def _tell_alarm(alarm: Alarm) -> None:

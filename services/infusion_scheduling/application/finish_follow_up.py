@@ -19,8 +19,6 @@ async def finish_follow_up(work: Work[ScheduleRows], follow_up_id: UUID, done_on
     if done is None:
         return False
     _, rule = done
-    work.emit(
-        FollowUpDone(case_id=case_id, follow_up_id=follow_up_id, rule=rule, done_on=done_on)
-    )
+    work.emit(FollowUpDone(case_id=case_id, follow_up_id=follow_up_id, rule=rule, done_on=done_on))
     work.note("follow-up-done", case_id, rule=rule)
     return True

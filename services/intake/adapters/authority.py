@@ -5,9 +5,15 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from services.intake.application.authority_ports import MayBeRunning, Recovery, SettledHold
+from services.intake.application.authority_ports import (
+    MayBeRunning,
+    OverdueHold,
+    PageDue,
+    Recovery,
+    SettledHold,
+)
 from services.intake.domain.holds import Hold, HoldOrder, HoldScope
-from services.intake.domain.permits import Permit
+from services.intake.domain.permits import Permit, PermitRequest, Reason
 from shared.contracts.vocabulary import (
     EffectiveBy,
     Gate,
@@ -19,11 +25,16 @@ from shared.contracts.vocabulary import (
 )
 from shared.permits.clearance import ClearanceVersion
 from shared.persistence.database import Row, Tx
+from shared.persistence.mapping import made, made_or_none
 from shared.persistence.statements import Statement, load_statements
 
 STATEMENTS: Final[dict[str, Statement]] = dict(
     load_statements("services.intake.adapters", "authority_queries.sql")
 )
+
+#: advisory locks of intake's database: one lapser and one pager at a time
+_LAPSER: Final = 0x7A6E_6C61
+_PAGER: Final = 0x7A6E_7067
 
 
 async def lock_cases(tx: Tx, case_ids: Sequence[UUID]) -> None:
@@ -130,7 +141,7 @@ class AuthorityStore:
     async def recovery(self) -> Recovery | None:
         """See the port."""
         row = await self._tx.row(STATEMENTS["recovery"])
-        return None if row is None else Recovery(**row)
+        return made_or_none(Recovery, row)
 
     async def acknowledge(
         self, hold_id: UUID, holder: Service, epoch: int, in_flight: str, at: datetime
@@ -169,6 +180,240 @@ class AuthorityStore:
         """See the port."""
         rows = await self._tx.rows(STATEMENTS["granted_permits"], case_id)
         return [_permit(row) for row in rows]
+
+    async def permit(self, permit_id: UUID) -> Permit | None:
+        """See the port."""
+        row = await self._tx.row(STATEMENTS["permit_by_id"], permit_id)
+        return None if row is None else _permit(row)
+
+    async def rivals(self, request: PermitRequest) -> list[Permit]:
+        """See the port."""
+        rows = await self._tx.rows(
+            STATEMENTS["rivals"],
+            request.case_id,
+            request.gate.value,
+            request.subject_id,
+            request.attempt,
+            request.dose_id,
+        )
+        return [_permit(row) for row in rows]
+
+    async def issue_consumed(self, case_id: UUID, dose_id: UUID) -> bool:
+        """See the port."""
+        return bool(await self._tx.value(STATEMENTS["issue_consumed"], case_id, dose_id))
+
+    async def insert_granted(
+        self,
+        request: PermitRequest,
+        granted: ClearanceVersion,
+        boot_id: str,
+        now_ns: int,
+        ttl_ms: int,
+        at: datetime,
+        may_start_until: datetime,
+    ) -> None:
+        """See the port."""
+        await self._tx.run(
+            STATEMENTS["insert_granted"],
+            *_asked(request),
+            granted.epoch,
+            granted.version,
+            boot_id,
+            now_ns,
+            ttl_ms,
+            at,
+            may_start_until,
+        )
+
+    async def insert_denied(
+        self, request: PermitRequest, reasons: Sequence[Reason], at: datetime
+    ) -> None:
+        """See the port."""
+        refusal = [reason.to_json() for reason in reasons]
+        await self._tx.run(STATEMENTS["insert_denied"], *_asked(request), refusal, at)
+
+    async def insert_outcome(self, permit: Permit, at: datetime) -> None:
+        """See the port."""
+        await self._tx.run(
+            STATEMENTS["insert_outcome"],
+            permit.permit_id,
+            permit.case_id,
+            permit.gate.value,
+            permit.holder.value,
+            permit.subject_id,
+            permit.attempt,
+            permit.dose_id,
+            permit.state.value,
+            at,
+        )
+
+    async def set_permit_state(self, permit_id: UUID, state: PermitState, at: datetime) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["set_permit_state"], permit_id, state.value, at)
+
+    async def put_unpermitted(self, start: MayBeRunning, case_id: UUID, attempt: int) -> bool:
+        """See the port."""
+        added = await self._tx.run(
+            STATEMENTS["put_unpermitted"],
+            start.start_id,
+            case_id,
+            start.gate.value,
+            start.holder.value,
+            start.subject_id,
+            attempt,
+            start.dose_id,
+            start.place,
+            start.since,
+        )
+        return added > 0
+
+    async def end_permit(self, permit_id: UUID, at: datetime) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["end_permit"], permit_id, at)
+
+    async def end_subject(self, subject_id: UUID, gate: Gate, at: datetime) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["end_subject"], subject_id, gate.value, at)
+
+    async def end_start(self, start_id: UUID, at: datetime) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["end_start"], start_id, at)
+
+    async def end_lapsed(self, permit_id: UUID, at: datetime) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["end_lapsed"], permit_id, at)
+
+    async def take_lapser_lock(self) -> bool:
+        """See the port."""
+        return bool(await self._tx.value(STATEMENTS["take_lock"], _LAPSER))
+
+    async def take_pager_lock(self) -> bool:
+        """See the port."""
+        return bool(await self._tx.value(STATEMENTS["take_lock"], _PAGER))
+
+    async def is_lapse_work_left(self) -> bool:
+        """See the port."""
+        return bool(await self._tx.value(STATEMENTS["is_lapse_work_left"]))
+
+    async def permits_out(self, limit: int) -> list[Permit]:
+        """See the port."""
+        return [_permit(row) for row in await self._tx.rows(STATEMENTS["permits_out"], limit)]
+
+    async def mark_seen(self, permit_id: UUID, boot_id: str, now_ns: int) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["mark_seen"], permit_id, boot_id, now_ns)
+
+    async def lapsed_without_end(self, limit: int) -> list[tuple[Permit, datetime]]:
+        """See the port."""
+        rows = await self._tx.rows(STATEMENTS["lapsed_without_end"], limit)
+        return [(_permit(row), row["changed_at"]) for row in rows]
+
+    async def move_window(self, boot_id: str, now_ns: int) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["move_window"], boot_id, now_ns)
+
+    async def close_window(self) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["close_window"])
+
+    async def cases_waiting_for_anybody(self) -> list[UUID]:
+        """See the port."""
+        rows = await self._tx.rows(STATEMENTS["cases_waiting_for_anybody"])
+        return [row["case_id"] for row in rows]
+
+    async def stop_waiting_for_anybody(self, case_id: UUID) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["stop_waiting_for_anybody"], case_id)
+
+    async def lock_all_cases(self) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["lock_all_cases"])
+
+    async def raise_epoch(self, at_least: int) -> int:
+        """See the port."""
+        return int(await self._tx.value(STATEMENTS["raise_epoch"], at_least))
+
+    async def open_window(
+        self, epoch: int, boot_id: str, now_ns: int, at: datetime, reason: str, actor: str
+    ) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["open_window"], epoch, boot_id, now_ns, at, reason, actor)
+
+    async def all_cases(self) -> list[UUID]:
+        """See the port."""
+        return [row["case_id"] for row in await self._tx.rows(STATEMENTS["all_cases"])]
+
+    async def move_to_epoch(self, case_id: UUID, epoch: int) -> ClearanceVersion:
+        """See the port."""
+        moved = _clearance(await self._tx.row(STATEMENTS["move_to_epoch"], case_id, epoch))
+        if moved is None:
+            raise LookupError(f"case {case_id} has no clearance")
+        return moved
+
+    async def record_anew(self, case_id: UUID, epoch: int) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["record_anew"], case_id, epoch)
+
+    async def cases_of_unfinished_permits(self, holder: Service) -> list[UUID]:
+        """See the port."""
+        rows = await self._tx.rows(STATEMENTS["cases_of_unfinished_permits"], holder.value)
+        return [row["case_id"] for row in rows]
+
+    async def all_open_holds(self) -> list[Hold]:
+        """See the port."""
+        return [_hold(row) for row in await self._tx.rows(STATEMENTS["all_open_holds"])]
+
+    async def overdue_holds(
+        self,
+        acknowledged_before: datetime,
+        stopped_before: datetime,
+        hold_id: UUID | None,
+        limit: int,
+    ) -> list[OverdueHold]:
+        """See the port."""
+        rows = await self._tx.rows(
+            STATEMENTS["overdue_holds"], acknowledged_before, stopped_before, hold_id, limit
+        )
+        return [made(OverdueHold, row) for row in rows]
+
+    async def raise_page(
+        self,
+        page_id: UUID,
+        case_id: UUID,
+        hold_id: UUID | None,
+        start_id: UUID | None,
+        cause: str,
+        at: datetime,
+    ) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["raise_page"], page_id, case_id, hold_id, start_id, cause, at)
+
+    async def pages_due(self, now: datetime, limit: int) -> list[PageDue]:
+        """See the port."""
+        rows = await self._tx.rows(STATEMENTS["pages_due"], now, limit)
+        return [made(PageDue, row) for row in rows]
+
+    async def page_tried(
+        self, page_id: UUID, next_try_at: datetime, *, is_taken: bool, by_mail: bool
+    ) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["page_tried"], page_id, next_try_at, is_taken, by_mail)
+
+
+def _asked(request: PermitRequest) -> tuple[object, ...]:
+    return (
+        request.permit_id,
+        request.case_id,
+        request.gate.value,
+        request.holder.value,
+        request.subject_id,
+        request.attempt,
+        request.dose_id,
+        request.place,
+        request.requested_by,
+        request.second_checker,
+        request.band_scanned,
+    )
 
 
 def _clearance(row: Row | None) -> ClearanceVersion | None:

@@ -109,3 +109,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: permits_out
 SELECT count(*) FROM permit WHERE state = 'GRANTED'
+
+-- name: has_applied_past
+-- Whether a heartbeat says that everything the source had committed by $4 is applied here: what was
+-- unsent at the beat is younger than that.
+SELECT EXISTS (
+    SELECT FROM applied_through
+    WHERE consumer = $1 AND source = $2 AND partition = $3
+      AND beat_at - make_interval(secs => oldest_unsent_seconds) > $4)

@@ -7,7 +7,7 @@ that checks (start permit, step 2).
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from services.intake.domain.holds import Hold, HoldOrder
@@ -22,7 +22,7 @@ from shared.contracts.vocabulary import EffectiveBy, Gate, HoldKind, PermitState
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.permits.clearance import ClearanceVersion
 from shared.permits.times import PermitTimes
-from shared.persistence.database import Database, Tx
+from shared.persistence.database import Tx
 from shared.ports import World
 
 
@@ -62,6 +62,15 @@ class Recovery:
     boot_id: str
     since_boot_ns: int
     closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueHold:
+    """A hold whose time is over: what has not come is its acknowledgement, or the stop."""
+
+    hold_id: UUID
+    case_id: UUID
+    cause: Literal["unacknowledged", "not_stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +196,11 @@ class AuthorityRows(Protocol):
         ...
 
     async def rivals(self, request: PermitRequest) -> list[Permit]:
-        """Permits GRANTED or CONSUMED that this request would collide with."""
+        """Permits that are out or were used, and that this request would collide with."""
         ...
 
     async def issue_consumed(self, case_id: UUID, dose_id: UUID) -> bool:
-        """Whether the dose was handed out under a permit that was not undone."""
+        """Whether the dose was handed out under a permit of this case that was not undone."""
         ...
 
     async def insert_granted(
@@ -218,10 +227,10 @@ class AuthorityRows(Protocol):
         ...
 
     async def set_permit_state(self, permit_id: UUID, state: PermitState, at: datetime) -> None:
-        """The permit has this state since `at` (machine time)."""
+        """The permit has this state since `at`; used after its lapse, it may run again."""
         ...
 
-    async def put_unpermitted(self, start: MayBeRunning, case_id: UUID) -> bool:
+    async def put_unpermitted(self, start: MayBeRunning, case_id: UUID, attempt: int) -> bool:
         """Whether a start without a permit is new; it is on record."""
         ...
 
@@ -235,6 +244,116 @@ class AuthorityRows(Protocol):
 
     async def end_start(self, start_id: UUID, at: datetime) -> None:
         """The start without a permit is over."""
+        ...
+
+    async def end_lapsed(self, permit_id: UUID, at: datetime) -> None:
+        """Nothing was begun under this permit, if it is still LAPSED."""
+        ...
+
+    async def take_lapser_lock(self) -> bool:
+        """Whether this session is the one lapser for as long as it lives."""
+        ...
+
+    async def is_lapse_work_left(self) -> bool:
+        """Whether a permit is out or without an end, or a hold waits for anybody's word."""
+        ...
+
+    async def permits_out(self, limit: int) -> list[Permit]:
+        """Permits that are out in any case, oldest first."""
+        ...
+
+    async def mark_seen(self, permit_id: UUID, boot_id: str, now_ns: int) -> None:
+        """A permit of another boot is counted from now, unless this boot saw it before."""
+        ...
+
+    async def lapsed_without_end(self, limit: int) -> list[tuple[Permit, datetime]]:
+        """Lapsed permits on which something may have begun, with the time of the lapse."""
+        ...
+
+    async def move_window(self, boot_id: str, now_ns: int) -> None:
+        """The window of `recover` counts from now, on this boot."""
+        ...
+
+    async def close_window(self) -> None:
+        """The window of `recover` is over."""
+        ...
+
+    async def cases_waiting_for_anybody(self) -> list[UUID]:
+        """Cases with a hold that waits for any word of a holder, ascending."""
+        ...
+
+    async def stop_waiting_for_anybody(self, case_id: UUID) -> None:
+        """The case's holds wait for permits alone."""
+        ...
+
+    async def lock_all_cases(self) -> None:
+        """No other transaction of the authority runs until this one ends."""
+        ...
+
+    async def raise_epoch(self, at_least: int) -> int:
+        """The new epoch of the authority and of intake's streams."""
+        ...
+
+    async def open_window(
+        self, epoch: int, boot_id: str, now_ns: int, at: datetime, reason: str, actor: str
+    ) -> None:
+        """The window of `recover` begins."""
+        ...
+
+    async def all_cases(self) -> list[UUID]:
+        """Every case, ascending."""
+        ...
+
+    async def move_to_epoch(self, case_id: UUID, epoch: int) -> ClearanceVersion:
+        """The clearance of the case in the new epoch; its version goes on."""
+        ...
+
+    async def record_anew(self, case_id: UUID, epoch: int) -> None:
+        """The case's open holds are RECORDED in this epoch, whatever they were."""
+        ...
+
+    async def cases_of_unfinished_permits(self, holder: Service) -> list[UUID]:
+        """Cases with a permit of this holder that has no end, ascending."""
+        ...
+
+    async def all_open_holds(self) -> list[Hold]:
+        """The open holds of all cases, by case and version."""
+        ...
+
+    async def overdue_holds(
+        self,
+        acknowledged_before: datetime,
+        stopped_before: datetime,
+        hold_id: UUID | None,
+        limit: int,
+    ) -> list[OverdueHold]:
+        """Open holds (or this one) that nobody was paged for although their time is over."""
+        ...
+
+    async def raise_page(
+        self,
+        page_id: UUID,
+        case_id: UUID,
+        hold_id: UUID | None,
+        start_id: UUID | None,
+        cause: str,
+        at: datetime,
+    ) -> None:
+        """The page is due from `at` on; there is one per hold or start and cause."""
+        ...
+
+    async def pages_due(self, now: datetime, limit: int) -> list[PageDue]:
+        """Pages that notification has not taken, oldest first."""
+        ...
+
+    async def page_tried(
+        self, page_id: UUID, next_try_at: datetime, *, is_taken: bool, by_mail: bool
+    ) -> None:
+        """The page was tried once more."""
+        ...
+
+    async def take_pager_lock(self) -> bool:
+        """Whether this session is the one pager for as long as it lives."""
         ...
 
 
@@ -317,7 +436,6 @@ class Authority(Generic[R]):
     """What the use cases of holds and permits act through."""
 
     unit_of_work: UnitOfWork[R]
-    database: Database
     world: World
     decide: DecideNow
     products: Products

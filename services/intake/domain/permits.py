@@ -114,11 +114,22 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason for a refusal. `detail` holds ids, codes and texts for the person at the bed."""
+    """One reason for a refusal. `detail` is JSON: ids, codes, texts for the person at the bed."""
 
     code: RefusalCode
     title: str
+    rules: tuple[str, ...]
+    hold_id: UUID | None
     detail: Mapping[str, object]
+
+    def to_json(self) -> dict[str, object]:
+        """The reason as an answer lists it and as the denial keeps it."""
+        document = {"code": self.code.value, "title": self.title, **self.detail}
+        if self.rules:
+            document["rules"] = list(self.rules)
+        if self.hold_id is not None:
+            document["hold_id"] = str(self.hold_id)
+        return document
 
 
 #: which reason gives the answer its code: the view first, then what a person can do least about
@@ -139,9 +150,16 @@ def leading_code(reasons: tuple[Reason, ...]) -> RefusalCode:
     return next(code for code in _PRECEDENCE if code in present)
 
 
-def because(code: RefusalCode, title: str, **detail: object) -> Reason:
+def because(
+    code: RefusalCode,
+    title: str,
+    *,
+    rules: tuple[str, ...] = (),
+    hold_id: UUID | None = None,
+    **detail: object,
+) -> Reason:
     """A reason with its details."""
-    return Reason(code, title, MappingProxyType(detail))
+    return Reason(code, title, rules, hold_id, MappingProxyType(detail))
 
 
 def life_ms(

@@ -17,6 +17,7 @@ from services.intake.application.place_hold import (
     UnknownCaseError,
     place_hold,
 )
+from services.intake.application.read_clearance import Clearance, GateSeen, read_clearance
 from services.intake.application.release_hold import (
     ReleaseRefusedError,
     UnknownHoldError,
@@ -30,13 +31,14 @@ from services.intake.domain.holds import (
     HoldOrder,
     HoldScope,
 )
+from services.intake.entrypoints.http_permits import add_permits
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, HoldKind, Role
 from shared.permits.clearance import HOLDERS
 from shared.web.idempotency import Answer, RequestKey, request_key
 from shared.web.problems import FieldError, Problem, not_found
 from shared.web.requests import RequestModel, cause_of
-from shared.web.security import Rate, requires
+from shared.web.security import Rate, requires, signed_in
 
 NOBODY_WAS_PAGED: Final = "nobody was paged: telephone"
 _WORDS_MAX: Final = 2_000
@@ -130,6 +132,8 @@ def authority_router(authority: Authority[R], may_see: MaySee) -> APIRouter:
     """The authority's endpoints."""
     router = APIRouter(tags=["authority"])
     _add_holds(router, authority, may_see)
+    _add_clearance(router, authority, may_see)
+    add_permits(router, authority)
     return router
 
 
@@ -187,6 +191,47 @@ def _add_holds(router: APIRouter, authority: Authority[R], may_see: MaySee) -> N
             code, title = error.refusal.code, error.refusal.title
             raise Problem(_REFUSED_AS[code], code, title) from None
         return Answer(200, hold_json(hold)).response()
+
+
+def _add_clearance(router: APIRouter, authority: Authority[R], may_see: MaySee) -> None:
+    @router.get("/cases/{case_id}/clearance")
+    async def get_clearance(
+        case_id: UUID,
+        request: Request,
+        principal: Annotated[Principal, Depends(signed_in(services=HOLDERS))],
+    ) -> Response:
+        """What may start now at each gate, the open holds, and what may be under way."""
+        if not await may_see(principal, case_id):
+            raise not_found("case")
+        seen = await read_clearance(authority, case_id, cause_of(request, principal))
+        if seen is None:
+            raise not_found("case")
+        return Answer(200, clearance_json(seen), {"ETag": seen.view.etag}).response()
+
+
+def clearance_json(seen: Clearance) -> dict[str, Any]:
+    """A case's clearance as the API shows it."""
+    return {
+        "case_id": seen.case_id,
+        "epoch": seen.view.epoch,
+        "version": seen.view.version,
+        "at": seen.at,
+        "gates": {gate.value: _gate_json(one) for gate, one in seen.gates.items()},
+        "holds": [hold_json(hold) for hold in seen.holds],
+        "may_be_running": [running_json(one) for one in seen.may_be_running],
+        "behind": list(seen.behind),
+    }
+
+
+def _gate_json(seen: GateSeen) -> dict[str, Any]:
+    return {
+        "may_start": seen.may_start,
+        "verdict": seen.decision.verdict,
+        "rules": list(seen.decision.rules),
+        "valid_until": seen.decision.valid_until,
+        "protocol_version": seen.decision.protocol_version,
+        "hold_ids": list(seen.hold_ids),
+    }
 
 
 def _order(

@@ -73,7 +73,7 @@ CREATE TABLE permit (
     ended_at        timestamptz,
     CHECK (state <> 'GRANTED' OR (granted_version IS NOT NULL AND boot_id IS NOT NULL
                                   AND granted_boot_ns IS NOT NULL AND ttl_ms IS NOT NULL)),
-    CHECK ((state = 'DENIED') = (refusal IS NOT NULL)),
+    CHECK (state <> 'DENIED' OR refusal IS NOT NULL),
     CONSTRAINT permit_second_checker_is_another CHECK
         (second_checker IS DISTINCT FROM requested_by OR requested_by IS NULL)
 );
