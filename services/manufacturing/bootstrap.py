@@ -1,6 +1,6 @@
 """Puts manufacturing together: what it reacts to, on one screen, and the parts of its process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -83,16 +83,10 @@ def reactions(shell: Shell, holder: Holder[Rows]) -> Reactions[Rows]:
     )
 
 
-def unit_of_work(
-    database: Database, world: World, *, wake: Callable[[], None] = lambda: None
-) -> UnitOfWork[Rows]:
-    """Transactions of this service; `wake` tells the relay that rows were committed."""
+def unit_of_work(database: Database, world: World) -> UnitOfWork[Rows]:
+    """Transactions of this service."""
     return UnitOfWork(
-        database=database,
-        repository=repository,
-        source=Service.MANUFACTURING,
-        world=world,
-        wake=wake,
+        database=database, repository=repository, source=Service.MANUFACTURING, world=world
     )
 
 

@@ -34,11 +34,15 @@ class Press:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """GO: the step may begin now; our own rows have followed in the same transaction."""
+    """GO: the step may begin now; our own rows have followed in the same transaction.
+
+    The screen may show it for `show_ms` and not longer.
+    """
 
     start_id: UUID
     permit_id: UUID
     go_at: datetime
+    show_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,8 +123,13 @@ async def press(call: Call, body: PressBody, start: PressStart) -> Response:
         outcome = await start(pressed, call.cause)
     if isinstance(outcome, DoNotStart):
         raise Problem(outcome.status, outcome.code, outcome.title, extra=outcome.extra)
-    go = {"go": True, "start_id": outcome.start_id, "permit_id": permit_id,
-          "go_at": outcome.go_at}  # fmt: skip
+    go = {
+        "go": True,
+        "start_id": outcome.start_id,
+        "permit_id": permit_id,
+        "go_at": outcome.go_at,
+        "show_ms": outcome.show_ms,
+    }
     return Answer(200, go).response()
 
 
