@@ -7,7 +7,7 @@ days, and the caller picks the day that is on the safe side.
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from services.intake.adapters.fhir.access import Rejected
@@ -55,16 +55,6 @@ class Moment:
     def written(self) -> str:
         """The moment as an ISO string: an instant, or the first day it can mean."""
         return self.instant.isoformat() if self.instant else self.first_day.isoformat()
-
-    def local_day(self, zone: tzinfo) -> date:
-        """Return the clinic's calendar day; the first possible one when imprecise."""
-        if self.instant is not None and self.instant.tzinfo is not None:
-            return self.instant.astimezone(zone).date()
-        return self.first_day
-
-    def local_last_day(self, zone: tzinfo) -> date:
-        """Return the clinic's calendar day; the last possible one when imprecise."""
-        return self.local_day(zone) if self.instant else self.last_day
 
     def is_after(self, now: datetime) -> bool:
         """Return whether the moment lies in the future of ``now`` (aware)."""
