@@ -5,13 +5,14 @@ guards (`domain/claims.py`) when the service started. Messages carry a link and 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.resources import files
+from string import Formatter
 from typing import Final
 
 import yaml
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, meta
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict
 
@@ -19,7 +20,6 @@ from services.notification.domain.claims import (
     LINE_PLACEHOLDERS,
     MESSAGE_PLACEHOLDERS,
     claims_in,
-    strange_placeholders,
 )
 from services.notification.domain.evidence import Evidence, EvidenceKind
 from services.notification.domain.routing import Routes
@@ -60,13 +60,42 @@ def template_sources() -> Mapping[str, str]:
 def check_templates(sources: Mapping[str, str]) -> None:
     """Returns when every template passes both guards. Raises `TemplateError` naming the place."""
     for name, text in sources.items():
-        found = claims_in(text)
-        if found:
-            raise TemplateError(f"{name} makes a claim: {found[0]!r}")
-        allowed = LINE_PLACEHOLDERS if name == WORDINGS_FILE else MESSAGE_PLACEHOLDERS
-        strange = strange_placeholders(text, allowed)
-        if strange:
-            raise TemplateError(f"{name} asks for {', '.join(strange)}")
+        strings = _strings(yaml.safe_load(text)) if name == WORDINGS_FILE else (text,)
+        for string in strings:
+            _check(name, string)
+
+
+def _check(name: str, text: str) -> None:
+    found = claims_in(text)
+    if found:
+        raise TemplateError(f"{name} makes a claim: {found[0]!r}")
+    if name == WORDINGS_FILE:
+        used, allowed = _fields(text), LINE_PLACEHOLDERS
+    else:
+        used = meta.find_undeclared_variables(SandboxedEnvironment().parse(text))
+        allowed = MESSAGE_PLACEHOLDERS
+    if used - allowed:
+        raise TemplateError(f"{name} asks for {', '.join(sorted(used - allowed))}")
+
+
+def _fields(text: str) -> set[str]:
+    """The fields of a line; only plain names are understood, so `{rule.x}` is a strange one."""
+    return {field for _, field, _, _ in Formatter().parse(text) if field is not None}
+
+
+def _strings(document: object) -> Iterator[str]:
+    match document:
+        case str():
+            yield document
+        case dict():
+            for key, value in document.items():
+                yield from _strings(key)
+                yield from _strings(value)
+        case list():
+            for value in document:
+                yield from _strings(value)
+        case _:
+            return
 
 
 class TemplateTexts:

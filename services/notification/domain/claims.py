@@ -39,8 +39,6 @@ _BANNED: Final = tuple(
         rf"{_STANDARD}[^.\n]{{0,60}}{_DELAY}",
     )
 )
-_PLACEHOLDER: Final = re.compile(r"\{\{?\s*(?P<name>[A-Za-z_][\w.]*)")
-
 #: what a message that leaves the installation may fill in: a link, a code and when to answer
 MESSAGE_PLACEHOLDERS: Final = frozenset({"case_code", "link", "urgency", "answer_by", "step"})
 #: what the signed-in text may fill in: codes and numbers of the evidence
@@ -57,9 +55,3 @@ def claims_in(text: str) -> tuple[str, ...]:
     """The passages of `text` that no outgoing text may contain; empty when it is clean."""
     flat = re.sub(r"\s+", " ", text)
     return tuple(found.group(0) for pattern in _BANNED for found in pattern.finditer(flat))
-
-
-def strange_placeholders(text: str, allowed: frozenset[str]) -> tuple[str, ...]:
-    """The placeholders of `text` that are not allowed there."""
-    names = (found["name"] for found in _PLACEHOLDER.finditer(text))
-    return tuple(sorted({name for name in names if name not in allowed}))

@@ -9,10 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.notification import bootstrap
+from services.notification.adapters.mail import MailSettings, SmtpMailer
+from services.notification.adapters.texts import TemplateTexts
+from services.notification.application.change_roster import add_roster_entry
+from services.notification.application.deliver_due import Outgoing, deliver_due
+from services.notification.application.escalate_overdue import escalate_overdue
 from services.notification.application.ports import AlertRows, Policy
-from services.notification.domain.routing import Person
+from services.notification.domain.routing import Person, RosterEntry
 from shared.contracts.event import Envelope, Event
-from shared.contracts.vocabulary import Service
+from shared.contracts.vocabulary import Role, Service
 from shared.messaging.reactions import Reactions
 from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.persistence.migrations import migrate
@@ -20,25 +25,12 @@ from shared.persistence.postgres import PostgresDatabase
 from shared.persistence.statements import Statement
 from shared.ports import World
 from shared.runtime.world import BootClock, EventLoopWaiter, SystemChance, TimeOrderedIds
+from shared.testing.doubles import FunctionHttp, StandingClock
 from shared.testing.infra import Infra
+from shared.testing.mail_sink import MailSink, running_sink
 
 START = datetime(2027, 3, 10, 9, 0, tzinfo=UTC)
 FALLBACK = Person("desk", "Duty desk", "desk@clinic.example", None)
-
-
-class SetClock:
-    """A clock that stands still until the test moves it."""
-
-    def __init__(self, instant: datetime) -> None:
-        self.instant = instant
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-class NoHttp:
-    async def call(self, *_: object, **__: object) -> Any:
-        raise AssertionError("notification calls no other service")
 
 
 @dataclass
@@ -48,8 +40,8 @@ class Desk:
     dsn: str
     database: PostgresDatabase
     world: World
-    clock: SetClock
-    machine: SetClock
+    clock: StandingClock
+    machine: StandingClock
     policy: Policy
     reactions: Reactions[AlertRows]
     units: UnitOfWork[AlertRows]
@@ -79,6 +71,26 @@ class Desk:
             await self.reactions.lock_cases(work.tx, [event.case_id])
             await handler(work, envelope)
 
+    def outgoing(self, smtp_port: int) -> Outgoing:
+        """Delivery to a mail server on this machine, as bootstrap makes it."""
+        mail = MailSettings("127.0.0.1", smtp_port, "tandem@clinic.example")
+        mailer = SmtpMailer(mail, self.machine)
+        return Outgoing(TemplateTexts(self.policy.routes), mailer, "https://t.example", "t.example")
+
+    async def deliver(self, sink: MailSink) -> int:
+        """One round of the delivery timer."""
+        return await deliver_due(self.units, self.outgoing(sink.port))
+
+    async def escalate(self) -> int:
+        """One round of the escalation timer."""
+        return await escalate_overdue(self.policy, self.units)
+
+    async def on_duty(self, role: Role, email: str, case_id: UUID | None = None) -> None:
+        """Puts somebody on the roster for good."""
+        entry = RosterEntry(uuid4(), role, email, email, email, case_id, START, None)
+        async with self.units.begin(Cause("test", uuid4())) as work:
+            await add_roster_entry(work, entry)
+
     async def rows(self, sql: str, *args: object) -> list[dict[str, Any]]:
         async with self.database.transaction() as tx:
             return [dict(r) for r in await tx.rows(Statement("test", sql), *args)]
@@ -95,7 +107,7 @@ async def template(infra: Infra) -> str:
 async def desk(infra: Infra, template: str) -> AsyncIterator[Desk]:
     dsn = await infra.create_database("notification", template=template)
     database = await PostgresDatabase.open(dsn)
-    clock, machine = SetClock(START), SetClock(START)
+    clock, machine = StandingClock(START), StandingClock(START)
     world = World(
         clock=clock,
         machine_clock=machine,
@@ -103,7 +115,7 @@ async def desk(infra: Infra, template: str) -> AsyncIterator[Desk]:
         ids=TimeOrderedIds(),
         chance=SystemChance(),
         waiter=EventLoopWaiter(),
-        http=NoHttp(),
+        http=FunctionHttp(),
     )
     rules = bootstrap.policy(FALLBACK)
     yield Desk(
@@ -118,3 +130,9 @@ async def desk(infra: Infra, template: str) -> AsyncIterator[Desk]:
     )
     await database.close()
     await infra.drop_database(dsn)
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[MailSink]:
+    async with running_sink() as running:
+        yield running
