@@ -1,30 +1,39 @@
 """Puts infusion scheduling together: what it reacts to, on one screen, and its process's parts."""
 
+from functools import partial
 from typing import Final
 
+from services.infusion_scheduling.adapters.patient_record import IntakeRecord
 from services.infusion_scheduling.adapters.schedule import PostgresScheduleRows
 from services.infusion_scheduling.application.follow_events import PlanningFacts
+from services.infusion_scheduling.application.follow_start import FollowStart
 from services.infusion_scheduling.application.planning import Site
 from services.infusion_scheduling.application.ports import ScheduleRows
+from services.infusion_scheduling.domain.follow_up import FollowUpPlan
+from services.infusion_scheduling.domain.monitoring import read_trigger
 from services.infusion_scheduling.domain.schedule import ScheduleTemplate
+from services.infusion_scheduling.entrypoints.http_bedside import router as bedside_router
 from services.infusion_scheduling.entrypoints.http_planning import router as planning_router
-from services.infusion_scheduling.entrypoints.parts import SchedulingParts
+from services.infusion_scheduling.entrypoints.parts import ReactionRow, SchedulingParts
 from services.infusion_scheduling.settings import SchedulingSettings
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.coordination import HoldRecorded
 from shared.contracts.vocabulary import Service
 from shared.messaging.reactions import Reactions, merged
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.permits.guard import RestoreGuard, begin_guard, guarded, watch_guard
 from shared.permits.holder import AuthorityAddress, Holder
+from shared.permits.http import holder_router
 from shared.permits.replicate import holder_reactions
 from shared.permits.rows import lock_fences
+from shared.permits.sweep import sweep
 from shared.permits.times import PermitTimes
 from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
-from shared.ports import Http, World
+from shared.ports import World
 from shared.protocol import Protocol, load_protocol
 from shared.protocol.rulebook.rows import GapRule
-from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings
+from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
 from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
@@ -37,6 +46,10 @@ MIGRATIONS: Final = (
 )
 #: the rule whose days lie between two infusions at the least
 DAYS_BETWEEN_RULE: Final = "IFU-001"
+#: starts without GO past their deadline are looked for this often
+SWEEP_SECONDS: Final = 1.0
+#: how soon a database that was replaced under us is noticed
+GUARD_SECONDS: Final = 2.0
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -84,15 +97,25 @@ def unit_of_work(database: Database, world: World) -> UnitOfWork[ScheduleRows]:
 
 
 def holder_of(
-    uow: UnitOfWork[ScheduleRows], authority_url: str, http: Http, times: PermitTimes
+    uow: UnitOfWork[ScheduleRows],
+    authority: AuthorityAddress,
+    times: PermitTimes,
+    protocol: Protocol,
+    guard: RestoreGuard,
 ) -> Holder[ScheduleRows]:
     """This service as a holder of start permits at the infusion gate."""
+    follow_ups = tuple(
+        FollowUpPlan(row.id, row.day, row.window_days, row.items)
+        for row in protocol.plans.follow_up
+    )
     return Holder(
         service=Service.INFUSION_SCHEDULING,
         unit_of_work=uow,
         world=uow.world,
-        authority=AuthorityAddress(url=authority_url, http=http),
+        authority=authority,
         times=times,
+        guard=guard,
+        on_change=FollowStart(follow_ups, protocol.zone),
     )
 
 
@@ -101,25 +124,50 @@ async def build(around: Surroundings[SchedulingSettings]) -> ServiceParts[Schedu
     settings, protocol = around.settings, load_protocol()
     uow = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
-    holder = holder_of(uow, settings.url_intake, around.service_http, times)
-    site = site_of(protocol)
-    parts = SchedulingParts(
-        uow=uow,
-        site=site,
-        world=around.world,
-        mode=settings.mode,
-        authenticator=around.authenticator,
-    )
+    authority = AuthorityAddress(url=settings.url_intake, http=around.service_http)
+    guard = RestoreGuard()
+    holder = holder_of(uow, authority, times, protocol, guard)
+    await begin_guard(holder, guard)
+    parts = _parts(around, uow, holder, protocol)
     app = create_app(
         Service.INFUSION_SCHEDULING,
-        routers=[planning_router],
+        routers=[planning_router, bedside_router, holder_router(holder)],
         world=around.world,
         authenticator=around.authenticator,
         mode=settings.mode,
         figures=around.figures,
         state={"parts": parts},
     )
-    return ServiceParts(app=app, unit_of_work=uow, reactions=reactions(site, holder))
+    return ServiceParts(
+        app=app,
+        unit_of_work=uow,
+        reactions=reactions(parts.site, holder),
+        timers=(
+            Timer("sweep", SWEEP_SECONDS, partial(sweep, holder)),
+            Timer("guard", GUARD_SECONDS, partial(watch_guard, holder, guard)),
+        ),
+        ready={"database": guarded(guard)},
+    )
+
+
+def _parts(
+    around: Surroundings[SchedulingSettings],
+    uow: UnitOfWork[ScheduleRows],
+    holder: Holder[ScheduleRows],
+    protocol: Protocol,
+) -> SchedulingParts:
+    plans = protocol.plans
+    return SchedulingParts(
+        uow=uow,
+        holder=holder,
+        site=site_of(protocol),
+        triggers=tuple(read_trigger(t.id, t.action, t.any_of) for t in plans.stop_triggers),
+        reactions={(r.scale, r.grade): ReactionRow(r.id, r.action) for r in plans.reactions},
+        record=IntakeRecord(around.service_http, around.settings.url_intake),
+        world=around.world,
+        mode=around.settings.mode,
+        authenticator=around.authenticator,
+    )
 
 
 PROGRAM: Final = ServiceProgram(

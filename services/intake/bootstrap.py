@@ -1,10 +1,12 @@
 """Puts intake together: what it reacts to, on one screen, and the parts of its process."""
 
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from services.intake.adapters.authority import lock_cases
 from services.intake.adapters.bundles import read_fhir_bundle
+from services.intake.adapters.holder_calls import HttpHolderCalls
 from services.intake.adapters.pager import MailRelay, NotificationPager
 from services.intake.adapters.rows import intake_rows
 from services.intake.adapters.seen import DecideOnRecord, product_on_record
@@ -12,6 +14,8 @@ from services.intake.adapters.streams import HeartbeatStreams
 from services.intake.application.authority_ports import Authority
 from services.intake.application.authority_reactions import authority_reactions
 from services.intake.application.follow_workflow import WorkflowFacts
+from services.intake.application.lapse_permits import lapse_permits
+from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import reassess_due
 from services.intake.entrypoints.http_authority import authority_router
@@ -35,6 +39,10 @@ from shared.web.app import create_app
 MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services.intake")
 #: how often passed interval boundaries are looked for
 REASSESS_SECONDS: Final = 1.0
+#: how late a permit's lapse may be seen
+LAPSE_SECONDS: Final = 0.5
+#: a page is due a second after T_ack at the latest
+PAGE_SECONDS: Final = 0.5
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -87,14 +95,15 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         state={"parts": parts},
     )
 
-    async def reassess() -> None:
-        await reassess_due(uow, protocol)
-
     return ServiceParts(
         app=app,
         unit_of_work=uow,
         reactions=reactions(protocol),
-        timers=(Timer("reassess-due", REASSESS_SECONDS, reassess),),
+        timers=(
+            Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, protocol)),
+            Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
+            Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
+        ),
     )
 
 
@@ -117,6 +126,7 @@ def _authority(
         pager=NotificationPager(
             around.service_http, settings.url_notification, times.page_timeout_seconds, mail
         ),
+        calls=HttpHolderCalls(around.service_http, settings, times.tell_timeout_seconds),
         times=times,
     )
 

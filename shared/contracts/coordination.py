@@ -169,6 +169,16 @@ class HoldEffective(CoordinationEvent):
     effective_by: EffectiveBy
 
 
+class HoldOverdue(CoordinationEvent):
+    """A hold was not acknowledged, or a step that it stops did not stop, in time; it is paged."""
+
+    type: ClassVar[str] = "tandem.coordination.hold-overdue.v1"
+    safety: ClassVar[bool] = True
+    lane: ClassVar[Lane] = Lane.SAFETY
+    hold_id: UUID
+    overdue: Literal["unacknowledged", "not_stopped"]
+
+
 class HoldReleased(CoordinationEvent):
     """A hold was released, by its rule or by a person."""
 

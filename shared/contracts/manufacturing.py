@@ -148,6 +148,7 @@ class DoseIssued(ManufacturingEvent):
     infusion_id: UUID
     permit_id: UUID
     attempt: int = Field(ge=1)
+    label: str | None = Field(default=None, description="the bag's label, to be scanned again")
     issued_at: AwareDatetime
     usable_until: AwareDatetime
 

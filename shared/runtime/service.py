@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 import uvicorn
@@ -38,6 +38,7 @@ from shared.runtime.housekeeping import chores
 from shared.runtime.settings import S, ServiceSettings, SettingsError, load_settings
 from shared.runtime.world import machine_world
 from shared.web.client import HttpxClient, ServiceHttp, ServiceTokens
+from shared.web.health import Check
 from shared.web.messaging_figures import show_messaging
 
 R = TypeVar("R")
@@ -93,6 +94,7 @@ class ServiceParts(Generic[R]):
     unit_of_work: UnitOfWork[R]
     reactions: Reactions[R]
     timers: Sequence[Timer] = ()
+    ready: Mapping[str, Check] = field(default_factory=dict)
 
 
 Build = Callable[[Surroundings[S]], Awaitable[ServiceParts[Any]]]
@@ -222,7 +224,7 @@ async def _serve(
         partitions=around.settings.partitions,
         alarm=_tell_alarm,
     )
-    _watch_readiness(parts.app, around.database, messaging)
+    _watch_readiness(parts, around.database, messaging)
     show_messaging(
         around.figures,
         relay=messaging.relay_figures,
@@ -257,7 +259,9 @@ def _chores(service: Service, around: Surroundings[S], parts: ServiceParts[Any])
         yield Timer(name, seconds, run)
 
 
-def _watch_readiness(app: FastAPI, database: PostgresDatabase, messaging: Messaging[Any]) -> None:
+def _watch_readiness(
+    parts: ServiceParts[Any], database: PostgresDatabase, messaging: Messaging[Any]
+) -> None:
     """Ready means: the store answers and this process consumes. Commands work without Kafka."""
 
     async def store_answers() -> bool:
@@ -270,8 +274,9 @@ def _watch_readiness(app: FastAPI, database: PostgresDatabase, messaging: Messag
     async def consumes() -> bool:
         return messaging.ready
 
-    app.state.readiness.add("store", store_answers)
-    app.state.readiness.add("events", consumes)
+    checks = {"store": store_answers, "events": consumes, **parts.ready}
+    for name, check in checks.items():
+        parts.app.state.readiness.add(name, check)
 
 
 async def _for_ever(work: Awaitable[None], stopping: asyncio.Event, name: str) -> None:

@@ -127,8 +127,11 @@ SET usable_from = EXCLUDED.usable_from, usable_until = EXCLUDED.usable_until
 -- name: set_dose_state
 UPDATE dose SET state = $2, usable_until = coalesce($3, usable_until) WHERE dose_id = $1
 
+-- name: put_dose_label
+UPDATE dose SET label = $2 WHERE dose_id = $1
+
 -- name: doses_of_case
-SELECT dose_id, case_id, batch_id, state, usable_from, usable_until, ordinal
+SELECT dose_id, case_id, batch_id, state, usable_from, usable_until, ordinal, label
 FROM dose WHERE case_id = $1 ORDER BY ordinal, dose_id
 
 -- name: put_check

@@ -272,6 +272,10 @@ class PostgresScheduleRows:
         """See the port."""
         await self._tx.run(STATEMENTS["set_dose_state"], dose_id, state, usable_until)
 
+    async def put_dose_label(self, dose_id: UUID, label: str) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["put_dose_label"], dose_id, label)
+
     async def doses_of_case(self, case_id: UUID) -> Sequence[DoseRow]:
         """See the port."""
         rows = await self._tx.rows(STATEMENTS["doses_of_case"], case_id)

@@ -105,6 +105,8 @@ class PlanningFacts:
         """The dose is on its way to the bedside."""
         event: DoseIssued = envelope.data
         await work.rows.set_dose_state(event.dose_id, "issued", event.usable_until)
+        if event.label is not None:
+            await work.rows.put_dose_label(event.dose_id, event.label.strip().upper())
 
     async def on_dose_thawed(self, work: Work[ScheduleRows], envelope: Envelope[Any]) -> None:
         """The dose's short clock runs."""

@@ -58,6 +58,7 @@ class DoseRow:
     usable_from: datetime
     usable_until: datetime
     ordinal: int
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,10 @@ class ScheduleRows(Protocol):
         self, dose_id: UUID, state: DoseState, usable_until: datetime | None = None
     ) -> None:
         """What became of the dose."""
+        ...
+
+    async def put_dose_label(self, dose_id: UUID, label: str) -> None:
+        """The label that stands on the bag."""
         ...
 
     async def doses_of_case(self, case_id: UUID) -> Sequence[DoseRow]:

@@ -13,6 +13,7 @@ from typing import Final
 import aiosmtplib
 
 from services.intake.application.authority_ports import PageDue
+from shared.contracts.case_code import case_code
 from shared.ports import Http, HttpUnreachableError
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class NotificationPager:
         message["Subject"] = f"Tandem: {due.cause.replace('_', ' ')}"
         message["Message-ID"] = f"<page-{due.page_id}@tandem>"
         message.set_content(
-            f"Case code {due.case_id.hex[-10:].upper()}: {due.cause.replace('_', ' ')}.\n"
+            f"Case code {case_code(due.case_id)}: {due.cause.replace('_', ' ')}.\n"
             "Open the case in Tandem and telephone the bay.\n"
         )
         try:

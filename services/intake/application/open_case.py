@@ -6,6 +6,7 @@ from uuid import UUID
 
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary, PatientIdentity
+from shared.contracts.case_code import case_code
 from shared.contracts.coordination import CaseOpened
 from shared.messaging.unit_of_work import Work
 from shared.protocol import Protocol
@@ -48,7 +49,7 @@ async def open_case(work: Work[IntakeRows], protocol: Protocol, referral: Referr
         case_id=case_id,
         site=referral.site,
         status="open",
-        alias=_alias(case_id),
+        alias=case_code(case_id),
         opened_at=work.world.clock.now(),
     )
     await work.rows.record.insert_case(case)
@@ -60,8 +61,3 @@ async def open_case(work: Work[IntakeRows], protocol: Protocol, referral: Referr
     work.emit(CaseOpened(case_id=case_id, protocol_version=protocol.version))
     work.note("case-opened", case_id)
     return case_id
-
-
-def _alias(case_id: UUID) -> str:
-    """A short code to speak of a case by, in messages that may be seen by others."""
-    return f"C-{case_id.hex[-10:].upper()}"

@@ -1,23 +1,11 @@
-"""The short code by which a message names a case: it tells nothing to whoever cannot sign in."""
+"""How a message names what it is about: a case by its code, or the system."""
 
-import base64
-import hashlib
-from typing import Final
 from uuid import UUID
 
 from services.notification.domain.evidence import NO_CASE
-
-#: 40 bits: two of ten thousand cases share a code once in twenty thousand installations
-_LENGTH: Final = 8
+from shared.contracts import case_code as contract
 
 
 def case_code(case_id: UUID) -> str:
-    """The code of a case, `XXXX-XXXX`; `SYSTEM` for what belongs to no case.
-
-    It is a digest, because the first digits of a time-ordered id would tell when it was made.
-    """
-    if case_id == NO_CASE:
-        return "SYSTEM"
-    digest = hashlib.sha256(case_id.bytes).digest()
-    text = base64.b32encode(digest).decode()[:_LENGTH]
-    return f"{text[:4]}-{text[4:]}"
+    """The code of a case; `SYSTEM` for what belongs to no case."""
+    return "SYSTEM" if case_id == NO_CASE else contract.case_code(case_id)
