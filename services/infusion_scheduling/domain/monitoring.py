@@ -17,7 +17,7 @@ Change = Literal["value", "rise", "fall"]
 
 _NUMBER: Final = r"(?P<limit>\d+(?:\.\d+)?)"
 _COMPARISON: Final = re.compile(
-    rf"^(?:(?P<metric>[a-z][a-z0-9_]*)\s+)?(?:(?P<change>rise|fall)\s+)?(?P<op><=|>=|<|>)\s*{_NUMBER}"
+    rf"^(?:(?P<metric>(?!rise\b|fall\b)[a-z][a-z0-9_]*)\s+)?(?:(?P<change>rise|fall)\s+)?(?P<op><=|>=|<|>)\s*{_NUMBER}"
     r"\s*(?P<unit>\S+)?(?:\s+from baseline)?$"
 )
 _RANGE: Final = re.compile(

@@ -80,7 +80,7 @@ class StartFollower:
             issued = dose.issue(start.subject_id, start.start_id, at=now)
             await work.rows.doses.save(issued)
             issue = await _record_issue(work, start)
-            emit_issued(work, issued, issue)
+            await emit_issued(work, issued, issue)
             return
         thawed = dose.thaw(start.subject_id, start.start_id, at=now, clocks=self._rules.clocks)
         await work.rows.doses.save(thawed)
@@ -111,8 +111,9 @@ async def _record_issue(work: Work[Rows], start: Start) -> Issue:
     return issue
 
 
-def emit_issued(work: Work[Rows], dose: IssuedDose, issue: Issue) -> None:
-    """Tells of a hand-out."""
+async def emit_issued(work: Work[Rows], dose: IssuedDose, issue: Issue) -> None:
+    """Tells of a hand-out, with the label that the bedside scans again."""
+    container = await work.rows.containers.of_dose(dose.bag.dose_id)
     work.emit(
         DoseIssued(
             case_id=dose.bag.case_id,
@@ -121,6 +122,7 @@ def emit_issued(work: Work[Rows], dose: IssuedDose, issue: Issue) -> None:
             infusion_id=dose.infusion_id,
             permit_id=issue.permit_id,
             attempt=issue.attempt,
+            label=None if container is None else container.label,
             issued_at=dose.issued_at,
             usable_until=dose.usable_until,
         )

@@ -66,7 +66,7 @@ async def issue_thawed(
     if issue is None:
         raise LookupError("a thawed dose without its hand-out row")
     await work.rows.doses.save(issued)
-    emit_issued(work, issued, issue)
+    await emit_issued(work, issued, issue)
     return issued
 
 
