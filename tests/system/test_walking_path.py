@@ -4,80 +4,16 @@ Real Kafka, real PostgreSQL, the services as processes, spoken to over HTTP alon
 """
 
 import asyncio
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from shared.contracts.vocabulary import Role, Service
+from shared.contracts.vocabulary import Service
 from tests.system.deployment import Deployment, eventually
+from tests.system.staff import INTAKE, SCHEDULING, Staff
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
-
-INTAKE, SCHEDULING = Service.INTAKE, Service.INFUSION_SCHEDULING
-
-
-class Staff:
-    """What people do, by the public endpoints."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
-        self.coordinator = deployment.headers(Role.COORDINATOR)
-
-    async def post(self, service: Service, path: str, body: Any, expect: int = 201) -> Any:
-        answer = await self.deployment.client.post(
-            self.deployment.url(service) + path, headers=self.coordinator, json=body
-        )
-        assert answer.status_code == expect, answer.text
-        return answer.json()
-
-    async def get(self, service: Service, path: str) -> Any:
-        answer = await self.deployment.client.get(
-            self.deployment.url(service) + path, headers=self.coordinator
-        )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def refer(self) -> str:
-        body = {"identifiers": [["urn:example:mrn", uuid4().hex]]}
-        return str((await self.post(INTAKE, "/cases", body))["case_id"])
-
-    async def plan_course(self, case_id: str) -> Any:
-        await self.post(
-            SCHEDULING,
-            "/chairs",
-            {
-                "name": f"bay {uuid4().hex[:6]}", "weekdays": [1, 2, 3, 4, 5, 6, 7],
-                "opens_at": "08:00", "closes_at": "18:00", "visit_minutes": 240,
-            },
-        )  # fmt: skip
-
-        async def planned() -> Any:
-            answer = await self.deployment.client.post(
-                self.deployment.url(SCHEDULING) + "/courses",
-                headers=self.coordinator,
-                json={"case_id": case_id, "schedule": "SCH-SOLID-8", "not_before": "2026-01-01"},
-            )
-            return answer.json() if answer.status_code == 201 else None
-
-        return await eventually(planned, "a course planned in the published timeline")
-
-    async def hold(self, case_id: str) -> Any:
-        body = {"kind": "clinical_concern", "gates": ["infusion"], "reason": "observed at rounds"}
-        return await self.post(INTAKE, f"/cases/{case_id}/holds", body)
-
-    async def states(self, course_id: str) -> list[str]:
-        course = await self.get(SCHEDULING, f"/courses/{course_id}")
-        return [infusion["state"] for infusion in course["infusions"]]
-
-    async def alerts(self, case_id: str, hold_id: str) -> list[Any]:
-        found = await self.get(Service.NOTIFICATION, "/alerts?limit=200")
-        return [
-            alert
-            for alert in found["items"]
-            if alert["case_id"] == case_id and hold_id in str(alert["facts"])
-        ]
 
 
 async def test_a_hold_suspends_the_course_and_raises_one_alert(deployment: Deployment) -> None:
