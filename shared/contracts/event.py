@@ -44,7 +44,8 @@ class Envelope(Generic[E]):
 
     `time` is domain time (the clinic's clock); `sequence` is contiguous per (source, epoch, case),
     None for events outside the sequence; `correlation_id` names the first cause of the chain,
-    `causation_id` the event that directly led here.
+    `causation_id` the event that directly led here. `sent_at` (machine time) and `place` (topic,
+    partition, offset) are the bus's own; None for an event that was not read from it.
     """
 
     id: UUID
@@ -56,6 +57,8 @@ class Envelope(Generic[E]):
     causation_id: UUID | None
     traceparent: str | None
     data: E
+    sent_at: datetime | None = None
+    place: tuple[str, int, int] | None = None
 
     @property
     def case_id(self) -> UUID:

@@ -7,7 +7,7 @@ that the parking page can show. Conformance is tested against the cloudevents SD
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from shared.contracts.vocabulary import Service
 
 SPEC_VERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +154,12 @@ def read_envelope(record: Record) -> Envelope[Any]:
     data = _body(model, record.value)
     if data.case_id != case_of(record):
         raise UnreadableError("the body is about another case than the record's key")
-    return _envelope(headers, source, data)
+    return _envelope(record, headers, source, data)
 
 
-def _envelope(headers: Mapping[str, str | None], source: Service, data: Event) -> Envelope[Any]:
+def _envelope(
+    record: Record, headers: Mapping[str, str | None], source: Service, data: Event
+) -> Envelope[Any]:
     try:
         return Envelope(
             id=UUID(_needed(headers, "ce_id")),
@@ -168,9 +171,18 @@ def _envelope(headers: Mapping[str, str | None], source: Service, data: Event) -
             causation_id=_uuid_or_none(headers.get("ce_causationid")),
             traceparent=headers.get("ce_traceparent"),
             data=data,
+            sent_at=_sent_at(record),
+            place=record.where,
         )
     except ValueError as error:
         raise UnreadableError(f"malformed attribute: {error}") from error
+
+
+def _sent_at(record: Record) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(milliseconds=record.timestamp_ms)
+    except OverflowError:
+        return None
 
 
 def _uuid_or_none(text: str | None) -> UUID | None:

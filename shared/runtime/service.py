@@ -95,6 +95,8 @@ class ServiceParts(Generic[R]):
     reactions: Reactions[R]
     timers: Sequence[Timer] = ()
     ready: Mapping[str, Check] = field(default_factory=dict)
+    #: ends answers that would go on for ever (event streams), so that a stop need not wait for them
+    end_streams: Callable[[], None] = lambda: None
 
 
 Build = Callable[[Surroundings[S]], Awaitable[ServiceParts[Any]]]
@@ -238,6 +240,7 @@ async def _serve(
         others = [group.create_task(_tick(timer, around.world)) for timer in timers]
         await stopping.wait()
         # in the order in which nothing is cut off: requests, then timers, then events
+        parts.end_streams()
         server.should_exit = True
         await http
         for task in others:
