@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from fastapi import FastAPI
+
 from services.notification.adapters.alerts import PostgresAlertRows
 from services.notification.adapters.mail import MailSettings, SmtpMailer
 from services.notification.adapters.routing_table import read_ack_times, read_routes
@@ -13,13 +15,14 @@ from services.notification.application.absorb_evidence import absorb_event
 from services.notification.application.deliver_due import Outgoing, deliver_due
 from services.notification.application.escalate_overdue import escalate_overdue
 from services.notification.application.follow_parking import tell_parked, tell_unparked
-from services.notification.application.ports import AlertRows, Policy
+from services.notification.application.ports import AlertRows, Policy, Texts
 from services.notification.application.watch_streams import watch_streams
 from services.notification.domain.routing import Person
 from services.notification.entrypoints.http_alerts import router as alerts_router
 from services.notification.entrypoints.http_routing import router as routing_router
 from services.notification.entrypoints.parts import NotificationParts
 from services.notification.settings import NotificationSettings
+from shared.auth.authenticator import Authenticator
 from shared.contracts import coordination as coord
 from shared.contracts import infusion as inf
 from shared.contracts import manufacturing as made
@@ -28,10 +31,12 @@ from shared.contracts.event import Event
 from shared.contracts.vocabulary import Service
 from shared.messaging.reactions import Reaction, Reactions
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.observability.figures import Figures
 from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import World
 from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.runtime.settings import Mode
 from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
@@ -150,34 +155,45 @@ def outgoing_mail(settings: NotificationSettings, rules: Policy, world: World) -
     )
 
 
+def web_app(parts: NotificationParts, authenticator: Authenticator, figures: Figures) -> FastAPI:
+    """The HTTP side."""
+    return create_app(
+        Service.NOTIFICATION,
+        routers=[alerts_router, routing_router],
+        world=parts.world,
+        authenticator=authenticator,
+        mode=parts.mode,
+        figures=figures,
+        state={"parts": parts},
+    )
+
+
 async def build(around: Surroundings[NotificationSettings]) -> ServiceParts[AlertRows]:
     """The parts of the process."""
     settings = around.settings
     rules = policy(Person("fallback", settings.fallback_name, settings.fallback_address, None))
     units = unit_of_work(around.database, around.world)
     outgoing = outgoing_mail(settings, rules, around.world)
-    parts = NotificationParts(
-        uow=units,
-        views=lambda tx: PostgresAlertViews(tx, rules.routes),
-        policy=rules,
-        texts=outgoing.texts,
-        world=around.world,
-        mode=settings.mode,
-    )
-    app = create_app(
-        Service.NOTIFICATION,
-        routers=[alerts_router, routing_router],
-        world=around.world,
-        authenticator=around.authenticator,
-        mode=settings.mode,
-        figures=around.figures,
-        state={"parts": parts},
-    )
+    parts = parts_for(rules, units, outgoing.texts, settings.mode)
     return ServiceParts(
-        app=app,
+        app=web_app(parts, around.authenticator, around.figures),
         unit_of_work=units,
         reactions=reactions(rules),
         timers=timers(rules, units, outgoing),
+    )
+
+
+def parts_for(
+    rules: Policy, units: UnitOfWork[AlertRows], texts: Texts, mode: Mode
+) -> NotificationParts:
+    """What the endpoints work with."""
+    return NotificationParts(
+        uow=units,
+        views=lambda tx: PostgresAlertViews(tx, rules.routes),
+        policy=rules,
+        texts=texts,
+        world=units.world,
+        mode=mode,
     )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from services.notification import bootstrap
@@ -20,6 +22,7 @@ from shared.contracts.event import Envelope, Event
 from shared.contracts.vocabulary import Role, Service
 from shared.messaging.reactions import Reactions
 from shared.messaging.unit_of_work import Cause, UnitOfWork
+from shared.observability.figures import Figures
 from shared.persistence.migrations import migrate
 from shared.persistence.postgres import PostgresDatabase
 from shared.persistence.statements import Statement
@@ -28,6 +31,7 @@ from shared.runtime.world import BootClock, EventLoopWaiter, SystemChance, TimeO
 from shared.testing.doubles import FunctionHttp, StandingClock
 from shared.testing.infra import Infra
 from shared.testing.mail_sink import MailSink, running_sink
+from shared.testing.sign_in import SignIn
 
 START = datetime(2027, 3, 10, 9, 0, tzinfo=UTC)
 FALLBACK = Person("desk", "Duty desk", "desk@clinic.example", None)
@@ -130,6 +134,49 @@ async def desk(infra: Infra, template: str) -> AsyncIterator[Desk]:
     )
     await database.close()
     await infra.drop_database(dsn)
+
+
+@dataclass
+class Web:
+    """Notification's endpoints, with real tokens."""
+
+    client: httpx.AsyncClient
+    sign_in: SignIn
+
+    async def get(self, path: str, *roles: Role, **params: Any) -> httpx.Response:
+        return await self.client.get(path, params=params, headers=self.sign_in.person(*roles))
+
+    async def post(
+        self,
+        path: str,
+        *roles: Role,
+        version: int | None = None,
+        key: str | None = None,
+        subject: str = "u-1",
+        body: Any = None,
+    ) -> httpx.Response:
+        headers = self.sign_in.person(*roles, subject=subject)
+        if version is not None:
+            headers["if-match"] = f'"{version}"'
+        if key is not None:
+            headers["idempotency-key"] = key
+        return await self.client.post(path, headers=headers, json=body)
+
+    async def only_alert(self, *roles: Role) -> dict[str, Any]:
+        (alert,) = (await self.get("/alerts", *(roles or (Role.COORDINATOR,)))).json()["items"]
+        found: dict[str, Any] = alert
+        return found
+
+
+@pytest.fixture
+async def web(desk: Desk, tmp_path: Path) -> AsyncIterator[Web]:
+    sign_in = SignIn(tmp_path, desk.machine)
+    texts = TemplateTexts(desk.policy.routes)
+    parts = bootstrap.parts_for(desk.policy, desk.units, texts, "demo")
+    app = bootstrap.web_app(parts, sign_in.authenticator, Figures())
+    transport = httpx.ASGITransport(app, client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://notification") as client:
+        yield Web(client, sign_in)
 
 
 @pytest.fixture
