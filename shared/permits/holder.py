@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from shared.contracts.event import Event
@@ -16,6 +16,7 @@ from shared.contracts.manufacturing import (
 from shared.contracts.vocabulary import Gate, InFlight, Service
 from shared.messaging.unit_of_work import UnitOfWork, Work
 from shared.permits.clearance import gates_of
+from shared.permits.rows import HolderRows
 from shared.permits.starts import ReplicatedHold, Start, StartChange
 from shared.permits.times import PermitTimes
 from shared.ports import Http, World
@@ -35,6 +36,22 @@ _OUTCOME: Final = MappingProxyType(
     }
 )
 Outcome = Literal["consumed", "undone", "unpermitted"]
+
+
+class DatabaseGuard(Protocol):
+    """Knows whether the database is still the one that this process began on."""
+
+    async def may_start(self, rows: HolderRows) -> bool:
+        """False after a restore or fail-over, until the service has caught up again."""
+        ...
+
+
+class Unguarded:
+    """For stores that cannot be restored under a running process."""
+
+    async def may_start(self, rows: HolderRows) -> bool:
+        """Always."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,7 @@ class Holder(Generic[R]):
     authority: AuthorityAddress
     times: PermitTimes = field(default_factory=PermitTimes)
     on_change: OnChange[R] = _unheard
+    guard: DatabaseGuard = field(default_factory=Unguarded)
 
     @property
     def gates(self) -> frozenset[Gate]:

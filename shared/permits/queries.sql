@@ -103,8 +103,11 @@ UPDATE start SET seen_boot_id = $2, seen_boot_ns = $3
 WHERE start_id = $1 AND seen_boot_id IS DISTINCT FROM $2
 
 -- name: present_identity
-SELECT s.system_identifier::text AS system_identifier, c.timeline_id::bigint AS timeline_id
-FROM pg_control_system() s, pg_control_checkpoint() c
+-- The name of the present WAL file begins with the timeline; on a standby this fails, as it should.
+SELECT s.system_identifier::text AS system_identifier,
+       ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint
+           AS timeline_id
+FROM pg_control_system() s
 
 -- name: known_identity
 SELECT system_identifier, timeline_id FROM database_identity

@@ -7,6 +7,7 @@ told to stop if the hold says so (start permit, step 7).
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
+from uuid import UUID
 
 from shared.contracts.coordination import EpochStarted, HoldRecorded, HoldReleased
 from shared.contracts.event import Envelope, Event
@@ -98,20 +99,18 @@ async def _meet_starts(
             continue
         found = InFlight.RUNNING
         if hold.on_running is OnRunning.STOP and start.state is StartState.RUNNING:
-            await order_stop(holder, work, start, hold)
+            await order_stop(holder, work, start, hold.hold_id)
     return found
 
 
-async def order_stop(holder: Holder[R], work: Work[R], start: Start, hold: ReplicatedHold) -> Start:
+async def order_stop(holder: Holder[R], work: Work[R], start: Start, hold_id: UUID) -> Start:
     """The start with its stop ordered; a person carries it out and says so."""
     now = work.world.clock.now()
     ordered = await HolderRows(work.tx).set_state(
-        start.start_id, StartState.STOP_ORDERED, f"hold:{hold.hold_id}", now
+        start.start_id, StartState.STOP_ORDERED, f"hold:{hold_id}", now
     )
-    work.note("stop-ordered", start.case_id, start_id=str(start.start_id),
-              hold_id=str(hold.hold_id))  # fmt: skip
-    change = StartChange(StartChangeKind.STOP_ORDERED, ordered, now, was_go=True,
-                         hold_id=hold.hold_id)  # fmt: skip
+    work.note("stop-ordered", start.case_id, start_id=str(start.start_id), hold_id=str(hold_id))
+    change = StartChange(StartChangeKind.STOP_ORDERED, ordered, now, was_go=True, hold_id=hold_id)
     await holder.on_change(work, change)
     return ordered
 

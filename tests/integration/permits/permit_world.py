@@ -11,16 +11,31 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
+from fastapi import FastAPI
+
 from services.intake.adapters.authority import AuthorityStore
 from services.intake.application.authority_ports import Authority, PageDue
 from services.intake.application.authority_reactions import authority_reactions
+from services.intake.application.consume_permit import OutcomeReport, record_outcome
+from services.intake.application.lapse_permits import lapse_permits
 from services.intake.domain.holds import POLICY, HoldOrder, HoldScope
-from services.intake.domain.permits import DecisionSeen, PermitRequest, ProductSeen
+from services.intake.domain.permits import (
+    DecisionSeen,
+    Outcome,
+    PermitRequest,
+    ProductSeen,
+)
+from services.intake.entrypoints.http_authority import authority_router
+from shared.auth.principal import Principal
 from shared.contracts.event import Envelope
-from shared.contracts.vocabulary import Gate, HoldKind, Service, Verdict
+from shared.contracts.vocabulary import Gate, HoldKind, Role, Service, Verdict
 from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.messaging.wire import Record, read_envelope
+from shared.permits.ask import Press
+from shared.permits.clearance import HOLDER_OF, ClearanceVersion
 from shared.permits.holder import AuthorityAddress, Holder
+from shared.permits.press_start import StartAnswer, press_start
 from shared.permits.replicate import holder_reactions
 from shared.permits.rows import lock_fences
 from shared.permits.starts import StartChange
@@ -28,6 +43,10 @@ from shared.permits.times import PermitTimes
 from shared.persistence.database import Database, Tx
 from shared.persistence.postgres import PostgresDatabase
 from shared.ports import HttpAnswer, HttpUnreachableError, World
+from shared.web import failures
+from shared.web.health import Readiness
+from shared.web.rates import TokenBuckets
+from shared.web.requests import trace_from
 
 NOON = datetime(2027, 3, 10, 12, 0, tzinfo=UTC)
 LOCK_WAITS = """
@@ -191,6 +210,7 @@ class Site:
     record: RecordDouble
     pagers: Pagers
     authority: Authority[IntakeRows]
+    client: httpx.AsyncClient
     holders: dict[Service, Holder[Tx]]
     changes: list[StartChange]
     databases: dict[Service, Database]
@@ -250,14 +270,73 @@ class Site:
 
     async def apply_at_intake(self, envelope: Envelope[Any]) -> None:
         """What intake's consumer does with one event of a holder."""
-        handler = authority_reactions(self.authority).get(type(envelope.data))
+        handler = authority_reactions().get(type(envelope.data))
         if handler is None:
             return
-        async with self.authority.database.transaction() as tx:
+        async with self.authority.unit_of_work.database.transaction() as tx:
             work = self.authority.unit_of_work.join(tx, Cause.of_event(envelope, Service.INTAKE))
             await work.rows.authority.lock_case(envelope.case_id)
             await handler(work, envelope)
             await work.flush()
+
+    async def seen(self, case_id: UUID) -> ClearanceVersion:
+        """The clearance as a person sees it who looks now."""
+        async with self.authority.unit_of_work.begin(a_cause()) as work:
+            return await work.rows.authority.view(case_id)
+
+    async def press(self, case_id: UUID, **changes: Any) -> StartAnswer:
+        """One press of start; an infusion unless `gate` says otherwise."""
+        press = await self.a_press(case_id, **changes)
+        return await press_start(self.holders[HOLDER_OF[press.gate]], press, a_cause())
+
+    async def a_press(self, case_id: UUID, **changes: Any) -> Press:
+        gate = changes.get("gate", Gate.INFUSION)
+        press = Press(
+            case_id=case_id,
+            permit_id=uuid4(),
+            gate=gate,
+            subject_id=uuid4(),
+            attempt=1,
+            dose_id=None,
+            seen=await self.seen(case_id),
+            requested_by="nurse-1",
+            second_checker="nurse-2",
+            band_scanned="band",
+            place="bay 3",
+        )
+        if gate is Gate.INFUSION and "dose_id" not in changes:
+            changes["dose_id"] = await self.issued_dose(case_id)
+        return replace(press, **changes)
+
+    async def issued_dose(self, case_id: UUID) -> UUID:
+        """A dose that was handed out for this case."""
+        dose_id = uuid4()
+        async with self.authority.unit_of_work.begin(a_cause()) as work:
+            await work.rows.authority.lock_case(case_id)
+            report = OutcomeReport(
+                case_id=case_id,
+                permit_id=uuid4(),
+                start_id=uuid4(),
+                gate=Gate.DOSE_ISSUE,
+                holder=Service.MANUFACTURING,
+                subject_id=uuid4(),
+                dose_id=dose_id,
+                attempt=1,
+                outcome=Outcome.CONSUMED,
+            )
+            await record_outcome(work, report)
+            await work.rows.authority.end_permit(report.permit_id, self.clocks.machine.now())
+        return dose_id
+
+    async def starts(self, service: Service, case_id: UUID) -> list[Any]:
+        return await self.query(
+            service, "SELECT * FROM start WHERE case_id = $1 ORDER BY created_at", case_id
+        )
+
+    async def lapse(self, seconds: float = 15.0) -> int:
+        """The number of permits that lapsed after that time."""
+        self.clocks.pass_seconds(seconds)
+        return await lapse_permits(self.authority)
 
     async def deliver_to_holder(self, service: Service, case_id: UUID) -> None:
         for envelope in await self.events(Service.INTAKE, case_id):
@@ -280,6 +359,57 @@ def envelope_of(row: Any) -> Envelope[Any]:
         timestamp_ms=0,
     )
     return read_envelope(record)
+
+
+class FromTest:
+    """Sets who asks from a test's header, as authentication does from a token."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            asker = dict(scope["headers"])[b"x-asker"].decode()
+            scope["tandem.principal"] = principal_of(asker)
+            scope["tandem.trace"] = trace_from(None, None, FreshIds())
+        await self._app(scope, receive, send)
+
+
+def principal_of(asker: str) -> Principal:
+    """`service:<name>`, or `<subject>:<role>,<role>`."""
+    name, _, what = asker.partition(":")
+    if name == "service":
+        return Principal(asker, what, frozenset(), service=Service(what))
+    return Principal(name, name, frozenset(Role(role) for role in what.split(",")))
+
+
+def authority_app(authority: Authority[IntakeRows]) -> FastAPI:
+    async def everybody_may_see(principal: Principal, case_id: UUID) -> bool:
+        return True
+
+    app = FastAPI()
+    app.state.rates = TokenBuckets(authority.world.machine_clock)
+    app.state.readiness = Readiness({})
+    failures.install(app)
+    app.include_router(authority_router(authority, everybody_may_see))
+    app.add_middleware(FromTest)
+    return app
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://intake")
+
+
+def route_to(client: httpx.AsyncClient, asker: str) -> Callable[..., Awaitable[HttpAnswer]]:
+    async def route(
+        method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> HttpAnswer:
+        answer = await client.request(
+            method, path, content=body, headers={**headers, "x-asker": asker}
+        )
+        return HttpAnswer(answer.status_code, answer.content, dict(answer.headers))
+
+    return route
 
 
 def an_order(case_id: UUID, **changes: Any) -> HoldOrder:
@@ -314,7 +444,6 @@ def a_site(databases: Mapping[Service, PostgresDatabase], times: PermitTimes | N
             source=Service.INTAKE,
             world=world,
         ),
-        database=intake,
         world=world,
         decide=record.decide,
         products=record.products,
@@ -322,6 +451,11 @@ def a_site(databases: Mapping[Service, PostgresDatabase], times: PermitTimes | N
         pager=pagers,
         times=times,
     )
+    client = client_of(authority_app(authority))
+    for service in BOTH:
+        wire.routes[f"http://intake-for-{service.value}"] = route_to(
+            client, f"service:{service.value}"
+        )
     holders = {
         service: Holder(
             service=service,
@@ -332,10 +466,10 @@ def a_site(databases: Mapping[Service, PostgresDatabase], times: PermitTimes | N
                 world=world,
             ),
             world=world,
-            authority=AuthorityAddress("http://intake", wire),
+            authority=AuthorityAddress(f"http://intake-for-{service.value}", wire),
             times=times,
             on_change=note_change,
         )
         for service in BOTH
     }
-    return Site(clocks, wire, record, pagers, authority, holders, changes, dict(databases))
+    return Site(clocks, wire, record, pagers, authority, client, holders, changes, dict(databases))
