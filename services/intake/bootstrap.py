@@ -20,7 +20,9 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import reassess_due
 from services.intake.entrypoints.http_authority import authority_router
 from services.intake.entrypoints.http_demo import demo_router
+from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
+from services.intake.entrypoints.http_signing import router as signing_router
 from services.intake.entrypoints.parts import IntakeParts
 from services.intake.settings import IntakeSettings
 from shared.auth.principal import Principal
@@ -82,7 +84,12 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         read_bundle=read_fhir_bundle,
         authenticator=around.authenticator,
     )
-    routers = [record_router, authority_router(authority, _MaySee(uow))]
+    routers = [
+        record_router,
+        questions_router,
+        signing_router,
+        authority_router(authority, _MaySee(uow)),
+    ]
     if isinstance(around.world.clock, DemoClock):
         routers.append(demo_router(around.world.clock))
     app = create_app(

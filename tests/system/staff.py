@@ -53,6 +53,19 @@ class Staff:
             },
         )  # fmt: skip
 
+        known = (await self.get(INTAKE, f"/cases/{case_id}"))["gates"]["infusion"]
+
+        async def timeline_arrived() -> bool:
+            answer = await self.deployment.client.get(
+                self.deployment.url(SCHEDULING) + f"/cases/{case_id}/timeline",
+                headers=self.coordinator,
+            )
+            if answer.status_code != 200:
+                return False
+            return bool(answer.json()["timeline_version"] >= known["timeline_version"])
+
+        await eventually(timeline_arrived, "intake's newest timeline at infusion scheduling")
+
         async def planned() -> Any:
             answer = await self.deployment.client.post(
                 self.deployment.url(SCHEDULING) + "/courses",

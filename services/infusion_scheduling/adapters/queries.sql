@@ -103,6 +103,9 @@ WHERE gate_timeline.timeline_version < EXCLUDED.timeline_version
 -- name: timeline_of_case
 SELECT timeline_version, parts FROM gate_timeline WHERE case_id = $1
 
+-- name: timeline_version
+SELECT timeline_version FROM gate_timeline WHERE case_id = $1
+
 -- name: put_hold
 -- A release that came first has left its mark, which stays.
 INSERT INTO planning_hold (hold_id, case_id, gates, dose_ids, by_rule, recorded_at, until, released)

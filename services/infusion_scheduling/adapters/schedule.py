@@ -231,6 +231,11 @@ class PostgresScheduleRows:
         row = await self._tx.row(STATEMENTS["timeline_of_case"], case_id)
         return None if row is None else [_part_from_json(part) for part in row["parts"]]
 
+    async def timeline_version(self, case_id: UUID) -> int | None:
+        """See the port."""
+        found: int | None = await self._tx.value(STATEMENTS["timeline_version"], case_id)
+        return found
+
     async def put_hold(self, case_id: UUID, hold: OpenHold) -> None:
         """See the port."""
         doses = None if hold.dose_ids is None else sorted(str(d) for d in hold.dose_ids)

@@ -227,6 +227,10 @@ class ScheduleRows(Protocol):
         """The infusion gate's timeline, or None when nothing was published."""
         ...
 
+    async def timeline_version(self, case_id: UUID) -> int | None:
+        """Which publication of the infusion gate's timeline is known here, or None."""
+        ...
+
     async def put_hold(self, case_id: UUID, hold: OpenHold) -> None:
         """Adds an open hold, unless its release came first."""
         ...

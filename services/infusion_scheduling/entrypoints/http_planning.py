@@ -210,6 +210,23 @@ async def get_courses(
     return Answer(200, {"items": shown, "next": following}).response()
 
 
+@router.get("/cases/{case_id}/timeline")
+async def get_timeline(
+    request: Request, case_id: UUID, principal: Person, parts: Parts
+) -> Response:
+    """Intake's timeline of the infusion gate as it is known here: planning rests on this copy."""
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        version = await work.rows.timeline_version(case_id)
+        found = await work.rows.timeline_of_case(case_id)
+    if version is None or found is None:
+        raise not_found("timeline")
+    intervals = [
+        {"from": p.starts_at, "to": p.ends_at, "start": p.start, "plan": p.plan, "rules": p.rules}
+        for p in found
+    ]
+    return Answer(200, {"timeline_version": version, "intervals": intervals}).response()
+
+
 @router.get("/courses/{course_id}")
 async def get_course(
     request: Request, course_id: UUID, principal: Person, parts: Parts

@@ -1,10 +1,10 @@
 """What intake's endpoints work with, put together once in bootstrap."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from services.intake.application.authority_ports import Authority
 from services.intake.application.incoming import ReadBundle
@@ -12,10 +12,13 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
 from shared.auth.authenticator import Authenticator, NotAuthenticatedError
 from shared.auth.principal import Principal
+from shared.contracts.vocabulary import Service
 from shared.messaging.unit_of_work import UnitOfWork, Work
 from shared.ports import World
 from shared.protocol import Protocol
+from shared.web.idempotency import RequestKey, request_key
 from shared.web.problems import Problem, not_found
+from shared.web.security import signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,7 @@ class IntakeParts:
         try:
             second = await self.authenticator.authenticate(token)
         except NotAuthenticatedError as error:
-            raise Problem(
-                422, "second-signature", "This is no valid token."
-            ) from error
+            raise Problem(422, "second-signature", "This is no valid token.") from error
         if second.service is not None:
             raise Problem(422, "second-signature", "A person signs second, not a service.")
         return second
@@ -57,3 +58,9 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
     if case is None or (principal.site is not None and case.site not in (None, principal.site)):
         raise not_found("case")
     return case
+
+
+#: the parameters that most endpoints have
+Person = Annotated[Principal, Depends(signed_in(services=tuple(Service)))]
+Parts = Annotated[IntakeParts, Depends(parts_of)]
+Key = Annotated[RequestKey, Depends(request_key)]

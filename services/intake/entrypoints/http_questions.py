@@ -1,0 +1,118 @@
+"""Questions to the record over HTTP: decisions, timelines, what-if, due items, the checklist."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from pydantic import AwareDatetime, Field
+
+from services.intake.application import answer_questions as questions
+from services.intake.entrypoints.parts import Parts, Person, case_or_404
+from services.intake.entrypoints.statements import facts_of
+from shared.contracts.vocabulary import Gate
+from shared.web.idempotency import Answer
+from shared.web.problems import Problem
+from shared.web.requests import RequestModel, cause_of
+
+FACTS_PER_REQUEST_MAX: Final = 200
+TIMELINE_DAYS: Final = 120
+
+router = APIRouter()
+
+
+class WhatIfBody(RequestModel):
+    """Hypothetical facts."""
+
+    facts: Annotated[list[dict[str, Any]], Field(max_length=FACTS_PER_REQUEST_MAX)]
+    assume_other_evidence_current: Literal[False] = False
+
+
+@router.get("/cases/{case_id}/decisions/{gate}")
+async def get_decision(
+    request: Request, case_id: UUID, gate: Gate, principal: Person, parts: Parts,
+    at: AwareDatetime | None = None, as_of: AwareDatetime | None = None,
+) -> Response:  # fmt: skip
+    """The decision of a gate, with every finding."""
+    question = questions.Question(case_id, at or parts.world.clock.now(), as_of)
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        await case_or_404(work, case_id, principal)
+        decision = await questions.decision_for(work.rows, parts.protocol, question, gate)
+        work.note("decision-read", case_id, gate=gate.value)
+    return Answer(200, {"mode": parts.mode, **decision.to_json()}).response()
+
+
+@router.get("/cases/{case_id}/timeline/{gate}")
+async def get_timeline(
+    request: Request, case_id: UUID, gate: Gate, principal: Person, parts: Parts,
+    since: AwareDatetime | None = None, until: AwareDatetime | None = None,
+) -> Response:  # fmt: skip
+    """The intervals of a gate with `start` and `plan` verdicts and what is due."""
+    begin = since or parts.world.clock.now()
+    end = _bounded(begin, until)
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        await case_or_404(work, case_id, principal)
+        intervals = await questions.timeline_for(
+            work.rows, parts.protocol, questions.Question(case_id, begin), gate, end
+        )
+    body = {"gate": gate.value, "intervals": [interval.to_json() for interval in intervals]}
+    return Answer(200, {"mode": parts.mode, **body}).response()
+
+
+def _bounded(begin: datetime, until: datetime | None) -> datetime:
+    end = until or begin + timedelta(days=TIMELINE_DAYS)
+    if not begin < end <= begin + timedelta(days=3 * 366):
+        raise Problem(422, "range-malformed", "A timeline spans up to three years, forwards.")
+    return end
+
+
+@router.post("/cases/{case_id}/what-if")
+async def post_what_if(
+    request: Request, case_id: UUID, principal: Person, parts: Parts, body: WhatIfBody
+) -> Response:
+    """What hypothetical facts would change; nothing is stored."""
+    facts, problems = facts_of(parts, body.facts, hypothetical=True)
+    if problems:
+        raise Problem(422, "statements-unreadable", "Some statements are refused.", errors=problems)
+    now = parts.world.clock.now()
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        await case_or_404(work, case_id, principal)
+        found = await questions.what_if(
+            work.rows, parts.protocol, questions.Question(case_id, now), facts, _bounded(now, None)
+        )
+    answer = {
+        "mode": parts.mode,
+        "before": {gate.value: d.code for gate, d in found.before.items()},
+        "after": {gate.value: d.to_json() for gate, d in found.after.items()},
+        "timelines": {
+            gate.value: [i.to_json() for i in intervals]
+            for gate, intervals in found.timelines.items()
+        },
+    }
+    return Answer(200, answer).response()
+
+
+@router.get("/cases/{case_id}/due")
+async def get_due(
+    request: Request, case_id: UUID, principal: Person, parts: Parts,
+    at: AwareDatetime | None = None,
+) -> Response:  # fmt: skip
+    """What must be drawn, asked or signed before each gate opens."""
+    question = questions.Question(case_id, at or parts.world.clock.now())
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        await case_or_404(work, case_id, principal)
+        found = await questions.due_for(work.rows, parts.protocol, question)
+    return Answer(200, {"at": question.at, "due": list(found)}).response()
+
+
+@router.get("/cases/{case_id}/checklist")
+async def get_checklist(
+    request: Request, case_id: UUID, principal: Person, parts: Parts
+) -> Response:
+    """The evaluation checklist: present, missing, too old, contradictory; with the advice."""
+    question = questions.Question(case_id, parts.world.clock.now())
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        await case_or_404(work, case_id, principal)
+        found = await questions.checklist_for(work.rows, parts.protocol, question)
+    return Answer(200, {"mode": parts.mode, **found}).response()
