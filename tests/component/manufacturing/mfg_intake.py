@@ -18,6 +18,8 @@ class FakeIntake:
 
     def __init__(self) -> None:
         self.up = True
+        #: holds are committed, but nobody hears of it
+        self.lose_answers = False
         #: bodies by hold id, in the order of their commit
         self.holds: dict[UUID, dict[str, Any]] = {}
         #: statements by their own id
@@ -71,6 +73,8 @@ class FakeIntake:
         hold_id = UUID(document["hold_id"])
         known = hold_id in self.holds
         self.holds[hold_id] = document
+        if self.lose_answers:
+            raise HttpUnreachableError("the answer was lost")
         return _answer(200 if known else 201, {**document, "state": "EFFECTIVE"})
 
     def _decision(self) -> HttpAnswer:
