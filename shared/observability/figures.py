@@ -83,3 +83,6 @@ class Figures:
         self.audit_root_age_seconds = self._gauge(
             "audit_root_age_seconds", "Time since the last signed root of the audit"
         )
+        self.audit_root_failures = self._counter(
+            "audit_root_failures", "Signed roots of the audit that could not be written"
+        )

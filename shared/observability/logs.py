@@ -26,11 +26,21 @@ _LINE: Final = ("event", "level", "timestamp", "logger", "service", "mode", "ver
 _CHAIN: Final = ("correlation_id", "causation_id", "trace_id", "case_id", "event_id", "event_type")
 _STREAM: Final = ("source", "consumer", "topic", "partition", "offset", "epoch", "sequence", "lane")
 _WHAT: Final = ("method", "route", "status", "code", "outcome", "state", "kind", "gate", "rule")
-_PLACE: Final = ("step", "channel", "timer", "server", "port", "where")
+_PLACE: Final = ("step", "channel", "timer", "server", "port", "where", "alarm", "cause")
 _HOLDS: Final = ("hold_id", "permit_id", "fact_id", "proposal_id", "alert_id")
 _GOODS: Final = ("dose_id", "batch_id", "course_id", "infusion_id")
-_NUMBERS: Final = ("attempt", "count", "missing", "rows", "bytes", "limit", "lag_events")
-_TIMES: Final = ("seconds", "milliseconds", "lag_seconds", "age_seconds")
+_NUMBERS: Final = (
+    "attempt",
+    "count",
+    "missing",
+    "rows",
+    "bytes",
+    "limit",
+    "lag_events",
+    "was",
+    "is",
+)
+_TIMES: Final = ("seconds", "milliseconds", "lag_events", "lag_seconds", "age_seconds")
 _ERROR: Final = ("error", "exception", "frames", "message")
 #: what a log line may say; a new key is added here and nowhere else
 ALLOWED_KEYS: Final = frozenset().union(

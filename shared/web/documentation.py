@@ -8,6 +8,7 @@ the strictest content policy. In demo mode they are open, otherwise for whoever 
 import base64
 import hashlib
 import html
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any, Final
@@ -21,6 +22,11 @@ from shared.web.declared import accesses
 from shared.web.problems import not_found
 from shared.web.security import Access
 
+_CODE: Final = re.compile(r"[a-z]+(?:-[a-z0-9]+){1,5}")
+_UNEXPLAINED: Final = (
+    "The title and the detail of the answer say what this refusal means; there is no longer "
+    "explanation of it here. Nothing was changed unless the answer says so."
+)
 PATHS: Final = ("/docs", "/openapi.json", "/problems")
 #: no script at all, no frame, nothing from elsewhere; the one style block is allowed by its hash
 _STYLE: Final = (
@@ -46,7 +52,7 @@ def router(app: FastAPI, *, demo: bool) -> APIRouter:
 
     @routes.get("/problems/{code}")
     async def problem(code: str) -> HTMLResponse:
-        text = problem_texts().get(code)
+        text = problem_texts().get(code, _UNEXPLAINED if _CODE.fullmatch(code) else None)
         if text is None:
             raise not_found("problem")
         return _page(code, _paragraphs(text))
