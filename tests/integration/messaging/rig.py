@@ -22,6 +22,7 @@ from shared.contracts.event import Envelope, Event
 from shared.contracts.vocabulary import Service
 from shared.messaging.bus import Alarm, Bus, RecordSource
 from shared.messaging.consumer import Kernel
+from shared.messaging.early import Filler
 from shared.messaging.kafka import KafkaBus, KafkaSettings
 from shared.messaging.reactions import Reaction, Reactions, lock_case_rows
 from shared.messaging.relay import Relay
@@ -210,6 +211,15 @@ class Rig:
         return Kernel(
             chosen, store.unit_of_work(chosen.consumer), source or make, ordinal=ordinal,
             alarm=self.alarms.append, **more,
+        )  # fmt: skip
+
+    def filler(self, kernel: Kernel[Tx], its_reactions: Reactions[Tx] | None = None, **more: Any
+               ) -> Filler[Tx]:  # fmt: skip
+        """A filler beside a kernel of the infusion service."""
+        chosen = its_reactions or reactions()
+        return Filler(
+            chosen, self.infusion.unit_of_work(chosen.consumer), figures=kernel.figures,
+            hint=kernel.early_hint, alarm=self.alarms.append, **more,
         )  # fmt: skip
 
     @asynccontextmanager
