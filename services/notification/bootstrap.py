@@ -1,6 +1,7 @@
 """Puts notification together: what it reacts to, on one screen, and the parts of its process."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -16,6 +17,7 @@ from services.notification.application.deliver_due import Outgoing, deliver_due
 from services.notification.application.escalate_overdue import escalate_overdue
 from services.notification.application.follow_parking import tell_parked, tell_unparked
 from services.notification.application.ports import AlertRows, Policy, Texts
+from services.notification.application.watch_holds import EFFECTIVE_WITHIN_SECONDS, watch_holds
 from services.notification.application.watch_streams import watch_streams
 from services.notification.domain.routing import Person
 from services.notification.entrypoints.http_alerts import router as alerts_router
@@ -46,6 +48,9 @@ DELIVER_SECONDS: Final = 0.5
 #: an escalation fires within 5 s of its minute
 ESCALATE_SECONDS: Final = 1.0
 WATCH_SECONDS: Final = 1.0
+MEASURE_SECONDS: Final = 5.0
+#: an escalation that fires later than this after its minute is counted as late
+LATE_AFTER: Final = timedelta(seconds=5)
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -121,17 +126,42 @@ def unit_of_work(database: Database, world: World) -> UnitOfWork[AlertRows]:
     )
 
 
-def timers(rules: Policy, units: UnitOfWork[AlertRows], outgoing: Outgoing) -> tuple[Timer, ...]:
-    """What is due by the database: messages, escalations, and the dead-man's look at heartbeats."""
+def timers(
+    rules: Policy,
+    units: UnitOfWork[AlertRows],
+    outgoing: Outgoing,
+    figures: Figures,
+    time_divisor: int = 1,
+) -> tuple[Timer, ...]:
+    """What is due by the database: messages, escalations, and the dead-man's looks."""
     watching_since = units.world.machine_clock.now()
+    within_seconds = EFFECTIVE_WITHIN_SECONDS / time_divisor
+
+    async def escalate() -> None:
+        for step in await escalate_overdue(rules, units):
+            if units.world.clock.now() - step.due_at > LATE_AFTER:
+                figures.escalations_late.inc()
+
+    async def measure() -> None:
+        async with units.database.transaction() as tx:
+            oldest = await units.repository(tx).oldest_unacknowledged()
+        age = timedelta() if oldest is None else units.world.clock.now() - oldest
+        figures.oldest_unacknowledged_seconds.set(age.total_seconds())
+
     return (
         Timer("deliver-due", DELIVER_SECONDS, partial(deliver_due, units, outgoing)),
-        Timer("escalate-overdue", ESCALATE_SECONDS, partial(escalate_overdue, rules, units)),
+        Timer("escalate-overdue", ESCALATE_SECONDS, escalate),
         Timer(
             "watch-streams",
             WATCH_SECONDS,
             partial(watch_streams, rules, units, watching_since=watching_since),
         ),
+        Timer(
+            "watch-holds",
+            WATCH_SECONDS,
+            partial(watch_holds, rules, units, within_seconds=within_seconds),
+        ),
+        Timer("measure", MEASURE_SECONDS, measure),
     )
 
 
@@ -179,7 +209,7 @@ async def build(around: Surroundings[NotificationSettings]) -> ServiceParts[Aler
         app=web_app(parts, around.authenticator, around.figures),
         unit_of_work=units,
         reactions=reactions(rules),
-        timers=timers(rules, units, outgoing),
+        timers=timers(rules, units, outgoing, around.figures, settings.permit_time_divisor),
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.notification.application.ports import (
     Answer,
     Claimed,
+    DoubtfulHold,
     DueEscalation,
     NewDelivery,
     Origin,
@@ -89,7 +90,7 @@ class PostgresAlertRows:
         )  # fmt: skip
 
     async def add_evidence(
-        self, alert_id: UUID, evidence: Evidence, origin: Origin, now: datetime
+        self, alert_id: UUID, evidence: Evidence, origin: Origin, now: datetime, heard_at: datetime
     ) -> None:
         """Adds a piece of evidence."""
         await self._tx.run(
@@ -97,7 +98,7 @@ class PostgresAlertRows:
             alert_id, evidence.subject, evidence.case_id, evidence.kind.value, evidence.chain,
             evidence.occurred_at, sorted(evidence.keys), evidence.level and evidence.level.value,
             evidence.lasts_until, evidence.resolves, dict(evidence.detail), origin.event_id,
-            origin.source and origin.source.value, now,
+            origin.source and origin.source.value, now, heard_at,
         )  # fmt: skip
 
     async def add_change(self, alert_id: UUID, what: str, now: datetime) -> None:
@@ -218,6 +219,16 @@ class PostgresAlertRows:
             entry.entry_id, entry.role.value, entry.subject, entry.name, entry.email,
             entry.case_id, entry.starts_at, entry.ends_at,
         )  # fmt: skip
+
+    async def holds_not_effective(self, before: datetime, limit: int) -> Sequence[DoubtfulHold]:
+        """Recorded holds heard of before `before` and not told to be effective or released."""
+        rows = await self._tx.rows(STATEMENTS["holds_not_effective"], before, limit)
+        return [DoubtfulHold(r["case_id"], UUID(r["hold_id"]), r["chain"]) for r in rows]
+
+    async def oldest_unacknowledged(self) -> datetime | None:
+        """Since when the oldest alert that must be answered stands open."""
+        found: datetime | None = await self._tx.value(STATEMENTS["oldest_unacknowledged"])
+        return found
 
     async def stream_states(self) -> Sequence[StreamState]:
         """The dead-man's state of each source."""

@@ -45,8 +45,8 @@ ON CONFLICT (alert_id) DO UPDATE SET
 
 -- name: add_evidence
 INSERT INTO evidence (alert_id, subject, case_id, kind, chain, occurred_at, keys, level, lasts_until,
-                      resolves, detail, event_id, source, recorded_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                      resolves, detail, event_id, source, recorded_at, heard_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 
 -- name: add_change
 INSERT INTO alert_change (alert_id, what, changed_at) VALUES ($1, $2, $3)
@@ -199,3 +199,22 @@ ORDER BY c.xid DESC, c.seq DESC LIMIT 1
 -- (written by the consumer kernel; read here without Kafka).
 SELECT source, min(beat_at) AS heard_at FROM applied_through
 WHERE consumer = 'notification' GROUP BY source
+
+-- name: holds_not_effective
+-- Holds that were recorded while a permit was out, heard of before $1, and of which neither the
+-- effect nor the release was told since. Each is told once.
+SELECT DISTINCT e.case_id, e.chain, e.detail ->> 'hold_id' AS hold_id
+FROM evidence e JOIN alert a USING (alert_id)
+WHERE e.lasts_until LIKE 'hold:%' AND e.detail ->> 'effective' = 'no' AND e.heard_at <= $1
+  AND a.state <> 'closed'
+  AND NOT EXISTS (
+      SELECT FROM evidence o
+      WHERE o.case_id = e.case_id
+        AND o.subject IN ('hold_effective:' || (e.detail ->> 'hold_id'),
+                          'hold_released:' || (e.detail ->> 'hold_id'),
+                          'hold_not_effective:' || (e.detail ->> 'hold_id')))
+ORDER BY hold_id LIMIT $2
+
+-- name: oldest_unacknowledged
+-- Since when the oldest alert that must be answered stands open.
+SELECT min(opened_at) FROM alert WHERE state = 'open' AND level <> 'L1'

@@ -71,7 +71,8 @@ async def _record(
         await work.rows.drop_deliveries(file.alert_id, "superseded", now)
         await work.rows.stop_escalations(file.alert_id)
     await work.rows.put(alert, content, told, now)
-    await work.rows.add_evidence(file.alert_id, evidence, origin, now)
+    heard_at = work.world.machine_clock.now()
+    await work.rows.add_evidence(file.alert_id, evidence, origin, now, heard_at)
     if told is not None:
         await send_to(work, alert, content.level, told, 0, now)
         await _set_timers(policy, work, alert, content)

@@ -6,6 +6,7 @@ once, also when several replicas poll, and late rather than never when the servi
 killed at the due minute.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from services.notification.application.absorb_evidence import (
@@ -23,15 +24,12 @@ from shared.messaging.unit_of_work import Cause, UnitOfWork
 STEPS_PER_ROUND_MAX: Final = 100
 
 
-async def escalate_overdue(policy: Policy, units: UnitOfWork[AlertRows]) -> int:
-    """Fires every step that is due; returns how many fired here."""
+async def escalate_overdue(policy: Policy, units: UnitOfWork[AlertRows]) -> Sequence[DueEscalation]:
+    """Fires every step that is due; returns those that fired here."""
     now = units.world.clock.now()
     async with units.database.transaction() as tx:
         due = await units.repository(tx).escalations_due(now, STEPS_PER_ROUND_MAX)
-    fired = 0
-    for step in due:
-        fired += await _fire(policy, units, step)
-    return fired
+    return [step for step in due if await _fire(policy, units, step)]
 
 
 async def _fire(policy: Policy, units: UnitOfWork[AlertRows], due: DueEscalation) -> bool:

@@ -59,6 +59,15 @@ class DueEscalation:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtfulHold:
+    """A recorded hold of which it is not known that nothing can start any more."""
+
+    case_id: UUID
+    hold_id: UUID
+    chain: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class NewDelivery:
     """A message to be sent (e-mail) or already standing where people look (in the app)."""
 
@@ -116,9 +125,9 @@ class AlertRows(Protocol):
         ...
 
     async def add_evidence(
-        self, alert_id: UUID, evidence: Evidence, origin: Origin, now: datetime
+        self, alert_id: UUID, evidence: Evidence, origin: Origin, now: datetime, heard_at: datetime
     ) -> None:
-        """Adds a piece of evidence to an alert."""
+        """Adds a piece of evidence to an alert; `heard_at` is machine time."""
         ...
 
     async def add_change(self, alert_id: UUID, what: str, now: datetime) -> None:
@@ -193,6 +202,14 @@ class AlertRows(Protocol):
 
     async def roster_entry(self, entry_id: UUID) -> RosterEntry | None:
         """One entry."""
+        ...
+
+    async def holds_not_effective(self, before: datetime, limit: int) -> Sequence[DoubtfulHold]:
+        """Recorded holds heard of before `before` and not told to be effective or released."""
+        ...
+
+    async def oldest_unacknowledged(self) -> datetime | None:
+        """Since when the oldest alert that must be answered stands open (the clinic's time)."""
         ...
 
     async def stream_states(self) -> Sequence[StreamState]:

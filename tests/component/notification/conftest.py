@@ -87,7 +87,7 @@ class Desk:
 
     async def escalate(self) -> int:
         """One round of the escalation timer."""
-        return await escalate_overdue(self.policy, self.units)
+        return len(await escalate_overdue(self.policy, self.units))
 
     async def on_duty(self, role: Role, email: str, case_id: UUID | None = None) -> None:
         """Puts somebody on the roster for good."""

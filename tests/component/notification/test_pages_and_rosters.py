@@ -85,6 +85,7 @@ async def test_a_roster_entry_is_added_used_and_ended(desk: Desk, web: Web, sink
     added = await web.post("/rosters", Role.COORDINATOR, key="r1", body=body)
     again = await web.post("/rosters", Role.COORDINATOR, key="r1", body=body)
     await desk.hear(hold(uuid4()))
+    await desk.deliver(sink)
     ended = await web.client.delete(
         f"/rosters/{added.json()['entry_id']}", headers=web.sign_in.person(Role.COORDINATOR)
     )
