@@ -44,6 +44,8 @@ from shared.web.security import Rate, requires, signed_in
 router = APIRouter(tags=["bedside"])
 _BEDSIDE = (Role.INFUSION_NURSE, Role.NURSE_LEAD, Role.TREATING_PHYSICIAN)
 Person = Annotated[Principal, Depends(signed_in())]
+#: operations watch streams, never what is clinical
+Reader = Annotated[Principal, Depends(requires(*(r for r in Role if r is not Role.OPS)))]
 Nurse = Annotated[Principal, Depends(requires(*_BEDSIDE))]
 Stopper = Annotated[Principal, Depends(requires(*_BEDSIDE, Role.ONCOLOGIST, rate=Rate.UNLIMITED))]
 Parts = Annotated[SchedulingParts, Depends(parts_of)]
@@ -106,7 +108,7 @@ async def get_infusions(
 
 @router.get("/infusions/{infusion_id}")
 async def get_infusion(
-    request: Request, infusion_id: UUID, principal: Person, parts: Parts
+    request: Request, infusion_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
     """An infusion with its vital signs."""
     async with parts.uow.begin(cause_of(request, principal)) as work:

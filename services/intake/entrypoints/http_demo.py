@@ -22,8 +22,8 @@ from shared.web.security import requires, signed_in
 class JumpingClock(Protocol):
     """A clock that can be moved forwards."""
 
-    def jump_to(self, instant: AwareDatetime) -> None:
-        """Raises ValueError for a jump backwards."""
+    def jump_to(self, instant: AwareDatetime, *, may_go_back: bool = False) -> None:
+        """Raises ValueError for a jump backwards that is not allowed."""
         ...
 
 
@@ -52,12 +52,13 @@ def demo_router(clock: JumpingClock) -> APIRouter:
         parts: Annotated[IntakeParts, Depends(parts_of)],
         body: ClockBody,
     ) -> Response:
-        """Jumps forwards."""
+        """Jumps forwards; to any time while no case is on record, so that a story can begin."""
         async with parts.uow.begin(cause_of(request, principal)) as work:
             if await work.rows.record.permits_out():
                 raise Problem(409, "permit-out", "A permit is out; the clock stays.")
+            is_empty = not await work.rows.record.cases_page(None, None, 1)
             try:
-                clock.jump_to(body.now)
+                clock.jump_to(body.now, may_go_back=is_empty)
             except ValueError as error:
                 raise Problem(409, "backwards", "The demo clock only goes forwards.") from error
             work.note("demo-clock-jumped", None)

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.application import answer_questions as questions
-from services.intake.entrypoints.parts import Parts, Person, case_or_404
+from services.intake.entrypoints.parts import Parts, Reader, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.contracts.vocabulary import Gate
 from shared.web.idempotency import Answer
@@ -31,7 +31,7 @@ class WhatIfBody(RequestModel):
 
 @router.get("/cases/{case_id}/decisions/{gate}")
 async def get_decision(
-    request: Request, case_id: UUID, gate: Gate, principal: Person, parts: Parts,
+    request: Request, case_id: UUID, gate: Gate, principal: Reader, parts: Parts,
     at: AwareDatetime | None = None, as_of: AwareDatetime | None = None,
 ) -> Response:  # fmt: skip
     """The decision of a gate, with every finding."""
@@ -45,7 +45,7 @@ async def get_decision(
 
 @router.get("/cases/{case_id}/timeline/{gate}")
 async def get_timeline(
-    request: Request, case_id: UUID, gate: Gate, principal: Person, parts: Parts,
+    request: Request, case_id: UUID, gate: Gate, principal: Reader, parts: Parts,
     since: AwareDatetime | None = None, until: AwareDatetime | None = None,
 ) -> Response:  # fmt: skip
     """The intervals of a gate with `start` and `plan` verdicts and what is due."""
@@ -69,7 +69,7 @@ def _bounded(begin: datetime, until: datetime | None) -> datetime:
 
 @router.post("/cases/{case_id}/what-if")
 async def post_what_if(
-    request: Request, case_id: UUID, principal: Person, parts: Parts, body: WhatIfBody
+    request: Request, case_id: UUID, principal: Reader, parts: Parts, body: WhatIfBody
 ) -> Response:
     """What hypothetical facts would change; nothing is stored."""
     facts, problems = facts_of(parts, body.facts, hypothetical=True)
@@ -95,7 +95,7 @@ async def post_what_if(
 
 @router.get("/cases/{case_id}/due")
 async def get_due(
-    request: Request, case_id: UUID, principal: Person, parts: Parts,
+    request: Request, case_id: UUID, principal: Reader, parts: Parts,
     at: AwareDatetime | None = None,
 ) -> Response:  # fmt: skip
     """What must be drawn, asked or signed before each gate opens."""
@@ -108,7 +108,7 @@ async def get_due(
 
 @router.get("/cases/{case_id}/checklist")
 async def get_checklist(
-    request: Request, case_id: UUID, principal: Person, parts: Parts
+    request: Request, case_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
     """The evaluation checklist: present, missing, too old, contradictory; with the advice."""
     question = questions.Question(case_id, parts.world.clock.now())

@@ -18,7 +18,7 @@ from services.intake.application.open_case import IdentityConflictError, Referra
 from services.intake.application.record_facts import record_facts
 from services.intake.application.record_ports import CaseSummary, PatientIdentity
 from services.intake.domain.reporting import CLINICAL, PHYSICIANS, roles_for
-from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, case_or_404
+from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, Reader, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
@@ -156,7 +156,7 @@ def _case(case: CaseSummary) -> dict[str, object]:
 
 
 @router.get("/cases/{case_id}")
-async def get_case(request: Request, case_id: UUID, principal: Person, parts: Parts) -> Response:
+async def get_case(request: Request, case_id: UUID, principal: Reader, parts: Parts) -> Response:
     """The case: its standing at each gate and its facts' ids, kinds and origins."""
     async with parts.uow.begin(cause_of(request, principal)) as work:
         case = await case_or_404(work, case_id, principal)
@@ -205,7 +205,7 @@ async def get_case(request: Request, case_id: UUID, principal: Person, parts: Pa
 
 @router.get("/cases/{case_id}/facts/{fact_id}")
 async def get_fact(
-    request: Request, case_id: UUID, fact_id: UUID, principal: Person, parts: Parts
+    request: Request, case_id: UUID, fact_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
     """One fact with its value and where it comes from."""
     async with parts.uow.begin(cause_of(request, principal)) as work:

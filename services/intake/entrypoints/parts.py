@@ -12,13 +12,13 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
 from shared.auth.authenticator import Authenticator, NotAuthenticatedError
 from shared.auth.principal import Principal
-from shared.contracts.vocabulary import Service
+from shared.contracts.vocabulary import Role
 from shared.messaging.unit_of_work import UnitOfWork, Work
 from shared.ports import World
 from shared.protocol import Protocol
 from shared.web.idempotency import RequestKey, request_key
 from shared.web.problems import Problem, not_found
-from shared.web.security import signed_in
+from shared.web.security import requires, signed_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
 
 
 #: the parameters that most endpoints have
-Person = Annotated[Principal, Depends(signed_in(services=tuple(Service)))]
+Person = Annotated[Principal, Depends(signed_in())]
+#: operations watch streams, never what is clinical
+Reader = Annotated[Principal, Depends(requires(*(role for role in Role if role is not Role.OPS)))]
 Parts = Annotated[IntakeParts, Depends(parts_of)]
 Key = Annotated[RequestKey, Depends(request_key)]

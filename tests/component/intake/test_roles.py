@@ -1,0 +1,49 @@
+"""Who may call which of intake's endpoints: the table is policy, the app must agree with it."""
+
+import pytest
+
+from shared.testing.role_matrix import ANY_ROLE, Table, check_role_matrix
+from tests.component.intake.conftest import Intake
+
+pytestmark = pytest.mark.component
+
+READERS = ANY_ROLE - {"ops"}
+PHYSICIANS = {"treating_physician", "oncologist", "medical_director", "apheresis_physician"}
+CLINICAL = PHYSICIANS | {"coordinator", "consultant", "infusion_nurse", "nurse_lead", "lab_tech"}
+HOLDERS = {"service:manufacturing", "service:infusion_scheduling"}
+
+TABLE: Table = {
+    "POST /fhir/Bundle": PHYSICIANS | {"coordinator"},
+    "POST /cases": PHYSICIANS | {"coordinator"},
+    "GET /cases": ANY_ROLE,
+    "GET /cases/{case_id}": READERS,
+    "GET /cases/{case_id}/facts/{fact_id}": READERS,
+    "POST /cases/{case_id}/facts": CLINICAL | HOLDERS,
+    "POST /cases/{case_id}/facts/{fact_id}/corrections": CLINICAL | HOLDERS,
+    "GET /cases/{case_id}/decisions/{gate}": READERS,
+    "GET /cases/{case_id}/timeline/{gate}": READERS,
+    "GET /cases/{case_id}/due": READERS,
+    "GET /cases/{case_id}/checklist": READERS,
+    "POST /cases/{case_id}/what-if": READERS,
+    "POST /cases/{case_id}/reviews": CLINICAL,
+    "POST /cases/{case_id}/overrides": CLINICAL,
+    "POST /cases/{case_id}/eligibility": PHYSICIANS,
+    "GET /cases/{case_id}/clearance": ANY_ROLE | HOLDERS,
+    "POST /cases/{case_id}/holds": CLINICAL | {"qa_release"} | HOLDERS,
+    "POST /holds/{hold_id}/release": {
+        "treating_physician",
+        "oncologist",
+        "medical_director",
+        "qa_release",
+        "coordinator",
+    },
+    "PUT /cases/{case_id}/permits/{permit_id}": HOLDERS,
+    "POST /cases/{case_id}/permits/{permit_id}/{outcome}": HOLDERS,
+    "POST /internal/holders/restored": HOLDERS,
+}
+
+
+async def test_every_endpoint_is_called_by_whom_the_table_says(intake: Intake) -> None:
+    checked = await check_role_matrix(intake.app, intake.sign_in, TABLE)
+
+    assert checked > len(TABLE) * len(ANY_ROLE)
