@@ -24,6 +24,7 @@ from shared.web.middleware import (
     METRICS,
     Authentication,
     OnBug,
+    OnRefused,
     TokenOf,
     Tracing,
     bearer_token,
@@ -69,6 +70,7 @@ def create_app(
     lifespan: Lifespan | None = None,
     state: Mapping[str, object] | None = None,
     token_of: TokenOf = bearer_token,
+    on_refused: OnRefused = failures.answer,
     open_paths: Sequence[str] = (),
     on_bug: OnBug = log_bug,
     rates: TokenBuckets | None = None,
@@ -77,8 +79,8 @@ def create_app(
     """The app of a service.
 
     `ready` are the checks of /health/ready; `state` goes to `app.state` for the endpoints (besides
-    `world`, `figures`, `readiness`, `rates`); `open_paths` is for sign-in pages of the console
-    alone. Raises `UndeclaredAccessError` for an endpoint that does not say who may call it.
+    `world`, `figures`, `readiness`, `rates`); `open_paths`, `token_of` and `on_refused` are for the
+    console's sign-in alone. Raises `UndeclaredAccessError` for an endpoint that does not say who may call it.
     """
     app = TandemApp(
         title=f"Tandem {service.value.replace('_', ' ')}",
@@ -99,6 +101,7 @@ def create_app(
         figures=figures,
         token_of=token_of,
         open_prefixes=open_prefixes,
+        on_refused=on_refused,
     )
     app.tracing = lambda inner: Tracing(
         inner, ids=world.ids, figures=figures, mode=mode, on_bug=on_bug

@@ -6,10 +6,10 @@ nobody unknown gets a body parsed or learns which paths exist.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +30,10 @@ from shared.web.security import from_this_machine
 PROBES: Final = frozenset({"/health/live", "/health/ready"})
 METRICS: Final = "/metrics"
 
-TokenOf = Callable[[Request], str | None]
+#: finds the caller's token, perhaps in a store of sessions
+TokenOf = Callable[[Request], str | None | Awaitable[str | None]]
+#: answers a request that is not let in; the console sends people to its sign-in page instead
+OnRefused = Callable[[Request, Problem], Response]
 #: told of an unforeseen error and its trace; it must not log the error's message
 OnBug = Callable[[BaseException, Trace], None]
 
@@ -141,6 +144,7 @@ class Authentication:
         figures: Figures,
         token_of: TokenOf,
         open_prefixes: tuple[str, ...],
+        on_refused: OnRefused,
     ) -> None:
         self._app = app
         self._authenticator = authenticator
@@ -148,6 +152,7 @@ class Authentication:
         self._figures = figures
         self._token_of = token_of
         self._open_prefixes = open_prefixes
+        self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection."""
@@ -161,7 +166,7 @@ class Authentication:
         try:
             principal = await self._principal(request)
         except Problem as problem:
-            response = failures.answer(request, problem)
+            response = self._on_refused(request, problem)
             await response(scope, receive, send)
             return
         if principal is not None:
@@ -169,7 +174,8 @@ class Authentication:
         await self._app(scope, receive, send)
 
     async def _principal(self, request: Request) -> Principal | None:
-        token = self._token_of(request)
+        found = self._token_of(request)
+        token = found if found is None or isinstance(found, str) else await found
         if token is None:
             if self._is_open(request):
                 return None

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Depends
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from shared.auth.principal import Principal
@@ -169,3 +169,21 @@ async def test_stop_orders_are_never_limited(rig: Rig) -> None:
     statuses = {(await rig.client.post("/stop", headers=nurse)).status_code for _ in range(500)}
 
     assert statuses == {200}
+
+
+async def test_the_console_may_look_tokens_up_and_send_people_to_its_sign_in_page(rig: Rig) -> None:
+    token = rig.person(Role.COORDINATOR)["authorization"].removeprefix("Bearer ")
+
+    async def session(request: Request) -> str | None:
+        return token if request.cookies.get("session") == "s-1" else None
+
+    app = build(
+        rig, token_of=session, on_refused=lambda request, problem: RedirectResponse("/sign-in")
+    )
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+        sent_away = await client.get("/waits")
+        let_in = await client.get("/waits", headers={"cookie": "session=s-1"})
+
+    assert sent_away.headers["location"] == "/sign-in"
+    assert let_in.status_code == 200
