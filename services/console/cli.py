@@ -19,19 +19,18 @@ from typing import Annotated
 import typer
 
 from services.console import detached, redaction
+from services.console.contributed import contributed_programs
 from shared.runtime import logs
 from shared.runtime.doctor import Finding, Machine, Severity, examine
 from shared.runtime.doctor_servers import examine_servers
 from shared.runtime.down import end_run
 from shared.runtime.paths import default_paths
 from shared.runtime.processes import ProgramDied
-from shared.runtime.programs import Program
 from shared.runtime.run import CANNOT_START, AlreadyRunning, run
 from shared.runtime.run_state import RunState
-from shared.runtime.stack import BadPort, Stack, native_stack
+from shared.runtime.stack import BadPort, native_stack
 
 COMMANDS = "tandem.commands"
-PROGRAMS = "tandem.programs"
 
 
 class Exit(IntEnum):
@@ -81,7 +80,7 @@ def up(
         stack = native_stack(default_paths())
         asyncio.run(
             run(
-                lambda: [*stack.programs(), *_contributed_programs(stack)],
+                lambda: [*stack.programs(), *contributed_programs(stack)],
                 default_paths(),
                 sink,
                 endpoints=stack.endpoints(),
@@ -159,14 +158,6 @@ def main() -> None:
         register: Callable[[typer.Typer], None] = entry.load()
         register(app)
     app()
-
-
-def _contributed_programs(stack: Stack) -> list[Program]:
-    programs: list[Program] = []
-    for entry in entry_points(group=PROGRAMS):
-        contribute: Callable[[Stack], Sequence[Program]] = entry.load()
-        programs += contribute(stack)
-    return programs
 
 
 def _up_detached(*, json_: bool) -> None:

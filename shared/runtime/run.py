@@ -7,7 +7,7 @@ ends in an orderly stop; what runs is written to `var/run.json` before and after
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from shared.runtime import run_state
@@ -35,6 +35,8 @@ CANNOT_START = (StartFailed, JavaMissing, MavenMissing, PostgresMissing, NotAChe
 """What a run may end with before it was up; the texts are for people."""
 
 Declare = Callable[[], Sequence[Program]]
+Job = Callable[[Runner], Awaitable[None]]
+"""What is done with a run that is ready; the run ends when it returns or raises."""
 
 
 async def run(
@@ -44,8 +46,9 @@ async def run(
     *,
     endpoints: dict[str, str],
     on_ready: Callable[[RunState], None],
+    job: Job | None = None,
 ) -> None:
-    """Returns after a signal, when everything has stopped.
+    """Returns after a signal or the end of `job`, when everything has stopped.
 
     Raises `ProgramDied` or one of `CANNOT_START`, also when everything has stopped. Call it from
     the main thread: children live as long as the thread that made them.
@@ -55,7 +58,7 @@ async def run(
         runner = Runner(tee(sink, files), listener=lambda s: run_state.write(paths.run_state, s))
         stopping = _on_signals(runner)
         try:
-            work = asyncio.create_task(_work(runner, declare, endpoints, on_ready))
+            work = asyncio.create_task(_work(runner, declare, endpoints, on_ready, job))
             asked = asyncio.create_task(stopping.wait())
             await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
@@ -74,6 +77,7 @@ async def _work(
     declare: Declare,
     endpoints: dict[str, str],
     on_ready: Callable[[RunState], None],
+    job: Job | None,
 ) -> None:
     programs = declare()
     taken = [f"{p.name}: port {n} is taken" for p in programs for n in p.ports if not is_free(n)]
@@ -82,7 +86,24 @@ async def _work(
     runner.announce(endpoints)
     await runner.start(programs)
     on_ready(runner.state())
-    raise await runner.failure()
+    if job is None:
+        raise await runner.failure()
+    await _done_unless_one_dies(job, runner)
+
+
+async def _done_unless_one_dies(job: Job, runner: Runner) -> None:
+    """Returns with the job; raises `ProgramDied`, the job cancelled, if that comes first."""
+    doing = asyncio.ensure_future(job(runner))
+    dying = asyncio.ensure_future(runner.failure())
+    try:
+        await asyncio.wait({doing, dying}, return_when=asyncio.FIRST_COMPLETED)
+        if dying.done():
+            raise dying.result()
+        doing.result()
+    finally:
+        doing.cancel()
+        dying.cancel()
+        await asyncio.wait({doing, dying})
 
 
 def _on_signals(runner: Runner) -> asyncio.Event:

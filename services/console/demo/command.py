@@ -1,0 +1,151 @@
+"""The command `tandem demo`: everything up, the story played, and everything down again."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx
+import typer
+from rich.console import Console
+from rich.panel import Panel
+
+from services.console.contributed import contributed_programs
+from services.console.demo.people import ANSWER_SECONDS_MAX, People
+from services.console.demo.playing import play
+from services.console.demo.report import Report
+from services.console.demo.site import Site
+from services.console.demo.stage import Stage
+from services.console.demo.stores import NotOurStoresError, empty_stores
+from shared.runtime.dev_tokens import DEMO_USERS
+from shared.runtime.paths import Paths, default_paths
+from shared.runtime.processes import RUNNER, ProgramDied, Runner
+from shared.runtime.programs import Program
+from shared.runtime.run import CANNOT_START, AlreadyRunning, run
+from shared.runtime.stack import BadPort, Stack, native_stack
+
+FAILED: Final = 1
+BAD_USAGE: Final = 2
+ALREADY_RUNNING: Final = 5
+REPORT: Final = "demo-report.json"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the story, with a report in var/.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="No pauses for reading.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON alone.")] = False,
+) -> None:
+    """Start everything, play a real patient's story through all services, and stay up.
+
+    Example: tandem demo --once --fast
+
+    The stores that an earlier demo filled are emptied first. With --once it ends by itself and
+    writes var/demo-report.json.
+
+    Exit codes: 0 every check held (or stopped as asked), 1 a check did not hold or something did
+    not start, 2 bad usage, 5 already running.
+    """
+    if os.environ.get("TANDEM_MODE", "demo") != "demo":
+        _fail("the demo runs in demo mode alone; unset TANDEM_MODE", BAD_USAGE)
+    shown = _Demo(default_paths(), once=once, fast=fast, quiet=json_)
+    try:
+        asyncio.run(shown.run())
+    except AlreadyRunning as running:
+        _fail(str(running), ALREADY_RUNNING)
+    except (BadPort, NotOurStoresError) as refused:
+        _fail(str(refused), BAD_USAGE)
+    except (ProgramDied, *CANNOT_START) as failed:
+        _fail(str(failed), FAILED)
+    if json_:
+        typer.echo(shown.report_path.read_text(encoding="utf-8"))
+    if once and not shown.report.held:
+        raise typer.Exit(FAILED)
+
+
+class _Demo:
+    """One run of the command."""
+
+    def __init__(self, paths: Paths, *, once: bool, fast: bool, quiet: bool) -> None:
+        self._paths = paths
+        self._once = once
+        self._fast = fast
+        self._console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self._programs: list[Program] = []
+        self._began = time.monotonic()
+        self.report = Report()
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report is written."""
+        return self._paths.var / REPORT
+
+    async def run(self) -> None:
+        """Returns when everything has stopped."""
+        stack = native_stack(self._paths)
+        await run(
+            lambda: self._declare(stack),
+            self._paths,
+            self._sink,
+            endpoints=stack.endpoints(),
+            on_ready=lambda _: None,
+            job=self._play,
+        )
+
+    def _declare(self, stack: Stack) -> list[Program]:
+        self.report.warm = empty_stores(self._paths)
+        self._programs = [*stack.programs(), *contributed_programs(stack)]
+        return self._programs
+
+    async def _play(self, runner: Runner) -> None:
+        site = Site.of(self._programs, self._paths.var)
+        self.report.start_seconds = round(time.monotonic() - self._began, 1)
+        self._show_site(site)
+        async with httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False) as client:
+            people = People(site, client)
+            stage = Stage(site, people, runner, self.report, self._tell, self._fast)
+            try:
+                await play(stage)
+                self.report.finished = True
+            except Exception as error:
+                self._tell(f"\nThe story ended early: {error}")
+            finally:
+                self.report.write(self.report_path)
+        if not self._once:
+            await self._stay()
+
+    async def _stay(self) -> None:
+        self._tell("\nEverything stays up. Ctrl-C stops it and leaves nothing running.")
+        await asyncio.Event().wait()
+
+    def _show_site(self, site: Site) -> None:
+        lines = [] if site.console is None else [f"{'console':<21}{site.console}"]
+        lines += [f"{s.value:<21}{url}/docs" for s, url in site.urls.items()]
+        lines += [f"{'demo inbox':<21}{site.inbox}", f"{'sign-in':<21}{site.issuer}", ""]
+        lines += ["demo logins (a token: tandem token --role ROLE --number 1|2)"]
+        for first, second in zip(DEMO_USERS[::2], DEMO_USERS[1::2], strict=True):
+            role = first.roles[0]
+            lines.append(f"  {role:<32}{first.subject}, {second.subject}")
+        title = f"Tandem, demo mode, up after {self.report.start_seconds:.0f} s"
+        self._console.print(Panel("\n".join(lines), title=title, expand=False))
+
+    def _tell(self, line: str) -> None:
+        self._console.print(line, markup=False)
+
+    def _sink(self, name: str, line: str) -> None:
+        """The runner's own lines; what the programs print is in the files below var/log."""
+        if name == RUNNER:
+            self._console.print(f"  {line}", markup=False, style="dim")
+
+
+def _fail(problem: str, code: int) -> Any:  # noqa: ANN401 - never returns
+    typer.echo(problem, err=True)
+    raise typer.Exit(code)

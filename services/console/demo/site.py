@@ -1,0 +1,45 @@
+"""Where the running system is reached: read from the declarations of its programs.
+
+Invariant: the demo knows of the system what a staff app knows (addresses, sign-in), plus the
+addresses of the stores, which it uses for the read-only queries of its last lines alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.console.programs import MAIL, SERVICES
+from shared.contracts.vocabulary import Service
+from shared.runtime.ports import LOOPBACK
+from shared.runtime.programs import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One running system. `urls` and `databases` are by service; `console` None: it has no page."""
+
+    urls: Mapping[Service, str]
+    databases: Mapping[Service, str]
+    issuer: str
+    inbox: str
+    console: str | None
+    kafka: str
+    var: Path
+
+    @classmethod
+    def of(cls, programs: Sequence[Program], var: Path) -> "Site":
+        """The site that these programs make up once they run."""
+        by_name = {program.name: program for program in programs}
+        common = by_name[Service.INTAKE.value].env
+        console = by_name.get(Service.CONSOLE.value)
+        return cls(
+            urls={s: common[f"TANDEM_URL_{s.value.upper()}"] for s in SERVICES},
+            databases={
+                s: by_name[s.value].env[f"TANDEM_DATABASE_URL_{s.value.upper()}"] for s in SERVICES
+            },
+            issuer=common["TANDEM_OIDC_ISSUER"],
+            inbox=f"http://{LOOPBACK}:{by_name[MAIL].ports[1]}",
+            console=None if console is None else f"http://{LOOPBACK}:{console.ports[0]}",
+            kafka=common["TANDEM_KAFKA_BOOTSTRAP"],
+            var=var,
+        )
