@@ -80,7 +80,8 @@ def create_app(
 
     `ready` are the checks of /health/ready; `state` goes to `app.state` for the endpoints (besides
     `world`, `figures`, `readiness`, `rates`); `open_paths`, `token_of` and `on_refused` are for the
-    console's sign-in alone. Raises `UndeclaredAccessError` for an endpoint that does not say who may call it.
+    console's sign-in alone. Raises `UndeclaredAccessError` for an endpoint that does not say who
+    may call it.
     """
     app = TandemApp(
         title=f"Tandem {service.value.replace('_', ' ')}",

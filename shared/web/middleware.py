@@ -31,7 +31,7 @@ PROBES: Final = frozenset({"/health/live", "/health/ready"})
 METRICS: Final = "/metrics"
 
 #: finds the caller's token, perhaps in a store of sessions
-TokenOf = Callable[[Request], str | None | Awaitable[str | None]]
+TokenOf = Callable[[Request], str | Awaitable[str | None] | None]
 #: answers a request that is not let in; the console sends people to its sign-in page instead
 OnRefused = Callable[[Request, Problem], Response]
 #: told of an unforeseen error and its trace; it must not log the error's message
