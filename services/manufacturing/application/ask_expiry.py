@@ -95,10 +95,16 @@ async def _review(
 async def answer_question(work: Work[Rows], batch_id: UUID, answer: ExpiryAnswer) -> None:
     """The batch's open question is answered. Freezing itself is a step of its own."""
     await locked_batch(work, batch_id)
-    known = await work.rows.batches.open_question(batch_id)
-    if known is None:
+    if not await answer_if_open(work, batch_id, answer):
         raise RefusedError.because(ReasonCode.WRONG_STATE, subject="no_question")
-    await _answer(work, known, answer)
+
+
+async def answer_if_open(work: Work[Rows], batch_id: UUID, answer: ExpiryAnswer) -> bool:
+    """Whether a question was open; it is answered. The case is locked."""
+    known = await work.rows.batches.open_question(batch_id)
+    if known is not None:
+        await _answer(work, known, answer)
+    return known is not None
 
 
 async def _answer(work: Work[Rows], question: ExpiryQuestion, answer: ExpiryAnswer) -> None:

@@ -106,6 +106,8 @@ async def _settle(work: Work[Rows], order: HoldOrder) -> None:
     match order.purpose:
         case BlockPurpose.RECALL:
             await _recall(work, order)
+        case BlockPurpose.REVOKE:
+            await _revoke(work, order)
         case BlockPurpose.CUSTODY:
             await _recall_doses(work, order)
         case BlockPurpose.DISCARD:
@@ -125,6 +127,18 @@ async def _recall(work: Work[Rows], order: HoldOrder) -> None:
         await work.rows.batches.save(batch.recall(at=work.world.clock.now()))
         work.note("batch-recalled", order.case_id, batch_id=str(order.batch_id))
     await _recall_doses(work, order)
+
+
+async def _revoke(work: Work[Rows], order: HoldOrder) -> None:
+    """The release is taken back: batch and doses are in quarantine, earlier signatures void."""
+    batch_id = _known(order.batch_id)
+    batch = await work.rows.batches.find(batch_id)
+    if isinstance(batch, ReleasedBatch | ConditionallyReleasedBatch):
+        await work.rows.batches.save(batch.revoke())
+        await work.rows.batches.raise_evidence(batch_id)
+    for dose in await _blocked(work, order):
+        await work.rows.doses.save(dose.requarantined())
+    work.note("release-revoked", order.case_id, batch_id=str(batch_id))
 
 
 async def _recall_doses(work: Work[Rows], order: HoldOrder) -> None:

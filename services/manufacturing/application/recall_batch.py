@@ -1,4 +1,4 @@
-"""A batch leaves use: recalled when it was released, rejected before that.
+"""A batch leaves use: recalled when it was released, rejected before that, or taken back to freeze.
 
 A recall is a hold through the authority: the order is durable and blocks the doses here at once,
 it is put on record at intake before anybody is told that it is done, then `recall-ordered` leaves.
@@ -11,12 +11,14 @@ from services.manufacturing.application.place_hold import order_hold
 from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import (
     ConditionallyReleasedBatch,
+    FormulatedBatch,
     ReleasedBatch,
     UnfinishedBatch,
     UsableBatch,
     reject,
 )
 from services.manufacturing.domain.dose import (
+    AvailableDose,
     BlockPurpose,
     DiscardedDose,
     DiscardReason,
@@ -58,6 +60,35 @@ async def order_recall(work: Work[Rows], batch: UsableBatch, reason: RecallReaso
         dose_ids=frozenset(d.bag.dose_id for d in doses if not isinstance(d, DiscardedDose))
         or frozenset(d.bag.dose_id for d in doses),
         cause=reason,
+        reporter=work.cause.actor,
+        requested_at=work.world.clock.now(),
+        batch_id=batch_id,
+    )
+    await order_hold(work, order)
+    return order
+
+
+async def revoke_release(work: Work[Rows], batch_id: UUID) -> HoldOrder | None:
+    """The order that takes a fresh batch's release back, so that it can be frozen in time.
+
+    It covers the doses that are still in stock; None when the batch is in quarantine anyway. The
+    frozen batch is tested and signed anew, and a person releases the hold at the authority.
+    """
+    batch = await locked_batch(work, batch_id)
+    if isinstance(batch, FormulatedBatch):
+        return None
+    if not isinstance(batch, ReleasedBatch | ConditionallyReleasedBatch):
+        raise wrong_state(batch)
+    doses = await work.rows.doses.of_batch(batch_id)
+    in_stock = frozenset(d.bag.dose_id for d in doses if isinstance(d, AvailableDose))
+    if len(in_stock) < len(doses):
+        raise RefusedError.because(ReasonCode.ISSUED_ALREADY, lifted_by="discard what is left")
+    order = HoldOrder(
+        hold_id=work.world.ids.new(),
+        case_id=batch.origin.case_id,
+        purpose=BlockPurpose.REVOKE,
+        dose_ids=in_stock,
+        cause=None,
         reporter=work.cause.actor,
         requested_at=work.world.clock.now(),
         batch_id=batch_id,

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
+from services.manufacturing.application.ask_expiry import ExpiryAnswer, answer_if_open
 from services.manufacturing.application.collect import not_in_future
 from services.manufacturing.application.dossier_ports import Measure
 from services.manufacturing.application.lookup import locked_batch, material_of, wrong_state
@@ -143,6 +144,7 @@ async def freeze(
     for dose in await work.rows.doses.of_batch(batch_id):
         if isinstance(dose, QuarantinedDose) and expires_at is not None:
             await work.rows.doses.save(dose.refreeze(expires_at))
+    await answer_if_open(work, batch_id, ExpiryAnswer.FREEZE)
     return frozen
 
 

@@ -180,6 +180,10 @@ class ReleasedBatch:
         """Where the batch comes from."""
         return self.product.origin
 
+    def revoke(self) -> FormulatedBatch:
+        """The batch in quarantine again; the hold on its doses is on record."""
+        return self.product
+
     def recall(self, *, at: datetime) -> "RecalledBatch":
         """The recalled batch; its hold is on record at the authority."""
         return RecalledBatch(self.product, at)
@@ -202,6 +206,10 @@ class ConditionallyReleasedBatch:
     def release(self, certificate_id: UUID, at: datetime) -> ReleasedBatch:
         """The released batch, when what was pending has passed and two people signed again."""
         return ReleasedBatch(self.product, certificate_id, at)
+
+    def revoke(self) -> FormulatedBatch:
+        """The batch in quarantine again; the hold on its doses is on record."""
+        return self.product
 
     def recall(self, *, at: datetime) -> "RecalledBatch":
         """The recalled batch; its hold is on record at the authority."""

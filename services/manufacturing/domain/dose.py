@@ -29,6 +29,8 @@ class BlockPurpose(StrEnum):
     """What a dose is blocked for, while its hold is on its way to the authority and after."""
 
     RECALL = "recall"
+    #: the release is taken back so that the batch can be frozen
+    REVOKE = "revoke"
     DISCARD = "discard"
     RETURN = "return"
     CUSTODY = "custody"
@@ -216,6 +218,10 @@ class BlockedDose:
     purpose: BlockPurpose
     infusion_id: UUID | None = None
     start_id: UUID | None = None
+
+    def requarantined(self) -> QuarantinedDose:
+        """The dose in quarantine again: the hold is on record, the release taken back."""
+        return QuarantinedDose(self.bag)
 
     def recalled(self) -> "RecalledDose":
         """The dose recalled: the hold is on record."""

@@ -35,6 +35,7 @@ IDENTITY_GATES: Final = frozenset(
 _KIND: Final = {
     BlockPurpose.RECALL: HoldKind.RECALL,
     BlockPurpose.CUSTODY: HoldKind.RECALL,
+    BlockPurpose.REVOKE: HoldKind.PRODUCT,
     BlockPurpose.DISCARD: HoldKind.PRODUCT,
     BlockPurpose.RETURN: HoldKind.PRODUCT,
     BlockPurpose.IDENTITY: HoldKind.IDENTITY,

@@ -13,11 +13,16 @@ from services.manufacturing.application import record_quality as quality
 from services.manufacturing.application import sign_release as signing
 from services.manufacturing.application.ask_expiry import ExpiryAnswer, answer_question
 from services.manufacturing.application.press_start import start_culture
-from services.manufacturing.application.recall_batch import reject_batch, request_recall
+from services.manufacturing.application.recall_batch import (
+    reject_batch,
+    request_recall,
+    revoke_release,
+)
 from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.application.verify_label import verify_label
 from services.manufacturing.domain.batch import Step
+from services.manufacturing.domain.holds import HoldOrder
 from services.manufacturing.domain.refusal import RefusedError
 from services.manufacturing.domain.release import SIGNING_ROLES
 from services.manufacturing.entrypoints.access import (
@@ -293,13 +298,17 @@ def _add_decisions(router: APIRouter, shell: Shell) -> None:
     async def post_expiry(
         request: Request, principal: Signer, key: Key, batch_id: UUID, body: ExpiryBody
     ) -> Response:
-        """Answers the question what becomes of a fresh product that expires too early."""
+        """Answers what becomes of a fresh product that expires too early.
 
-        async def act(work: Work[Rows]) -> Answer:
+        Freezing takes a release back first: a hold on its doses, on record before the answer.
+        """
+
+        async def order(work: Work[Rows]) -> HoldOrder | None:
             await answer_question(work, batch_id, ExpiryAnswer(body.answer))
-            return Answer(200, {"answer": body.answer})
+            return await revoke_release(work, batch_id) if body.answer == "freeze" else None
 
-        return await run(Call(shell, request, principal, key), act)
+        call = Call(shell, request, principal, key)
+        return await run_with_hold(call, order, lambda work: batch_shown(work, batch_id))
 
 
 def _evidence_seen(request: Request) -> int:

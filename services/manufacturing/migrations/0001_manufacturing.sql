@@ -226,7 +226,7 @@ CREATE TABLE dose (
     began_at      timestamptz,
     completed_at  timestamptz,
     hold_id       uuid,
-    purpose       text CHECK (purpose IN ('recall', 'discard', 'return', 'custody', 'identity')),
+    purpose       text CHECK (purpose IN ('recall', 'revoke', 'discard', 'return', 'custody', 'identity')),
     discarded_for text,
     version       bigint      NOT NULL DEFAULT 1,
     UNIQUE (dose_id, case_id),
@@ -311,7 +311,7 @@ CREATE TABLE hold_order (
     hold_id      uuid        PRIMARY KEY,
     case_id      uuid        NOT NULL,
     purpose      text        NOT NULL
-                 CHECK (purpose IN ('recall', 'discard', 'return', 'custody', 'identity')),
+                 CHECK (purpose IN ('recall', 'revoke', 'discard', 'return', 'custody', 'identity')),
     dose_ids     uuid[],
     cause        text,
     reporter     text        NOT NULL,
