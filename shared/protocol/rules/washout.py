@@ -160,7 +160,12 @@ def _settles(statement: Course, course: Course, case: Case) -> bool:
     looks_back_to = statement_day(statement, case.time)
     if looks_back_to is None:
         return True
-    return course.last_given is not None and course.last_given <= looks_back_to
+    if course.last_given is not None:
+        return course.last_given <= looks_back_to
+    # A dose that is only planned is followed by none if the last planned one is.
+    if not course.planned or not statement.planned:
+        return False
+    return max(course.planned) <= max(statement.planned)
 
 
 def washout_checks(case: Case) -> Iterator[Check]:
