@@ -163,9 +163,8 @@ def _settles(statement: Course, course: Course, case: Case) -> bool:
     if course.last_given is not None:
         return course.last_given <= looks_back_to
     # A dose that is only planned is followed by none if the last planned one is.
-    if not course.planned or not statement.planned:
-        return False
-    return max(course.planned) <= max(statement.planned)
+    both_planned = bool(course.planned and statement.planned)
+    return both_planned and max(course.planned) <= max(statement.planned)
 
 
 def washout_checks(case: Case) -> Iterator[Check]:
