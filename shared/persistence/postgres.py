@@ -7,7 +7,7 @@ during COMMIT is `CommitUnknownError`, never "it failed".
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Self
 
 import asyncpg
@@ -110,8 +110,8 @@ class _translated:
             case (
                 asyncpg.PostgresConnectionError()
                 | asyncpg.InterfaceError()
-                | asyncpg.AdminShutdownError()
-                | asyncpg.CannotConnectNowError()
+                | asyncpg.OperatorInterventionError()  # shut down, crashed, starting, cancelled
+                | asyncpg.InsufficientResourcesError()  # no connection left, disk full
                 | asyncpg.IdleInTransactionSessionTimeoutError()
                 | OSError()
             ):
@@ -181,7 +181,7 @@ class PostgresDatabase:
                 raise
             await _commit(transaction, connection)
         finally:
-            await pool.release(connection)
+            await _give_back(pool, connection)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Tx]:
@@ -197,11 +197,24 @@ class PostgresDatabase:
             connection.terminate()
 
 
+def _cut(connection: Any) -> None:  # noqa: ANN401
+    """Ends the connection; one that died was taken from us by the pool already."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+async def _give_back(pool: Any, connection: Any) -> None:  # noqa: ANN401
+    try:
+        await pool.release(connection)
+    except (*_UNREACHABLE, asyncpg.PostgresError):
+        _cut(connection)
+
+
 async def _roll_back(transaction: Any, connection: Any) -> None:  # noqa: ANN401
     try:
         await transaction.rollback()
     except (*_UNREACHABLE, asyncpg.PostgresError):
-        connection.terminate()
+        _cut(connection)
 
 
 async def _commit(transaction: Any, connection: Any) -> None:  # noqa: ANN401
@@ -212,7 +225,7 @@ async def _commit(transaction: Any, connection: Any) -> None:  # noqa: ANN401
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise RetryableError(str(error)) from error
     except (*_UNREACHABLE, asyncpg.PostgresError, asyncio.CancelledError) as error:
-        connection.terminate()
+        _cut(connection)
         if isinstance(error, asyncio.CancelledError):
             raise
         raise CommitUnknownError(str(error) or type(error).__name__) from error

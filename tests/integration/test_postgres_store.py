@@ -1,0 +1,51 @@
+"""What the store says when PostgreSQL is killed under it: "unavailable", never a bug."""
+
+import pytest
+
+from shared.persistence.database import StoreUnavailableError
+from shared.persistence.postgres import PostgresDatabase
+from shared.persistence.statements import Statement
+from shared.testing.infra import Infra
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+ONE = Statement("one", "SELECT 1")
+
+
+async def test_a_killed_server_is_unavailable_at_every_step_and_comes_back(
+    own_infra: Infra,
+) -> None:
+    dsn = await own_infra.create_database("store")
+    database = await PostgresDatabase.open(dsn)
+
+    async def killed_in_the_middle() -> None:
+        async with database.transaction() as tx:
+            assert await tx.value(ONE) == 1
+            await own_infra.kill_postgres()
+            await tx.value(ONE)
+
+    with pytest.raises(StoreUnavailableError):
+        await killed_in_the_middle()
+    for _ in range(3):  # pooled connections that are dead, then none to be had
+        for urgent in (False, True):
+            with pytest.raises(StoreUnavailableError):
+                async with database.transaction(urgent=urgent) as tx:
+                    await tx.value(ONE)
+    with pytest.raises(StoreUnavailableError):
+        async with database.session() as session:
+            await session.value(ONE)
+
+    await own_infra.start_postgres()
+    async with database.transaction() as tx:
+        assert await tx.value(ONE) == 1
+    await database.close()
+
+
+async def test_a_statement_timeout_is_unavailable(own_infra: Infra) -> None:
+    dsn = await own_infra.create_database("store")
+    database = await PostgresDatabase.open(dsn)
+
+    with pytest.raises(StoreUnavailableError):
+        async with database.transaction(timeout_seconds=0.2) as tx:
+            await tx.value(Statement("nap", "SELECT pg_sleep(5)"))
+
+    await database.close()
