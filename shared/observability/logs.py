@@ -56,6 +56,10 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_.:/@+#%*<>{}\[\]-]{1,200}")
 _DROPPED: Final = "[dropped]"
 
 
+#: libraries that tell every request and every rebalance as news
+CHATTY: Final = ("httpx", "httpcore", "aiokafka", "faststream")
+
+
 def configure_logging(
     service: Service, figures: Figures, *, as_json: bool = True, stream: TextIO | None = None
 ) -> None:
@@ -82,6 +86,8 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = name != "uvicorn.access"

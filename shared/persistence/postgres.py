@@ -46,6 +46,7 @@ _UNREACHABLE: Final = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # used in the moment between its death and the notice of it
     TimeoutError,
 )
 _SET_TIMEOUT: Final = "SELECT set_config('transaction_timeout', $1, true)"
@@ -110,6 +111,7 @@ class _translated:
             case (
                 asyncpg.PostgresConnectionError()
                 | asyncpg.InterfaceError()
+                | asyncpg.InternalClientError()
                 | asyncpg.OperatorInterventionError()  # shut down, crashed, starting, cancelled
                 | asyncpg.InsufficientResourcesError()  # no connection left, disk full
                 | asyncpg.IdleInTransactionSessionTimeoutError()
