@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.web.rig import Rig, build
+from tests.unit.web.web_rig import Rig, build
 
 from shared.observability.figures import Figures
 from shared.runtime.world import machine_world

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
-from tests.unit.web.rig import TABLE, Rig, build, checked
+from tests.unit.web.web_rig import TABLE, Rig, build, checked
 
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from tests.unit.web.rig import TABLE, Rig, build, checked
+from tests.unit.web.web_rig import TABLE, Rig, build, checked
 
 from shared.contracts.vocabulary import Role
 from shared.messaging.figures import ConsumerFigures, RelayFigures

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.unit.web.rig import Rig, checked
+from tests.unit.web.web_rig import Rig, checked
 
 from shared.contracts.vocabulary import Role
 from shared.web.depth import depth_of
