@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(180)]
 HANDED_OVER_SECONDS = 5.0
 #: a source is silent after 15 s; the rest is two timers, the hand-over and two cores
 ALARM_SECONDS = 30.0
-HOLDS = 20
+HOLDS = 10
 MANUFACTURING = Service.MANUFACTURING
 
 
