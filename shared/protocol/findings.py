@@ -4,7 +4,7 @@ Invariant: a decision lists every finding, never only the first, and its JSON is
 decision alone, so that the same facts and protocol give the same bytes at any later time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
@@ -102,14 +102,17 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """An item that a finding asks for, and how old it may be then; no age: any."""
+    """An item that a finding asks for, and how old it may be then; no age: any.
+
+    `data_rule` says why it is not known; two needs of one item are equal whatever the reason.
+    """
 
     item: str
     owner: str
     age_days: int | None = None
     age_hours: int | None = None
     not_before: When | None = None
-    data_rule: str | None = None
+    data_rule: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ class _ReleaseCheck:
                 "product.expired",
                 episode=f"product:{bag.dose_id}",
                 uses=(bag,),
+                limit=f"{shown(self.rule.limits.max or Fraction(0))} {self.rule.unit}",
                 since=found.ends,
                 dose=bag.dose_id,
             ),

@@ -5,9 +5,10 @@ unknown and stays visible as such; nothing is converted by guess. Newer specimen
 ones by clinical time, never by arrival; of values that cannot be ordered the worse one counts.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 from shared.protocol.clinic_time import ClinicTime, Moment, full_years
@@ -25,6 +26,8 @@ from shared.protocol.record import Record
 from shared.protocol.resolution import BEFORE_ALL
 from shared.protocol.rulebook.tables import Tables
 
+_DATE_SPAN_MAX = timedelta(days=2)
+"""Longer than any local day, with room for a clock change."""
 BELOW = frozenset({"<", "<="})
 ABOVE = frozenset({">", ">="})
 
@@ -49,10 +52,6 @@ class Value:
     may_clear: bool = True
     shown: str = ""
 
-    def is_newer(self, other: "Value") -> bool:
-        """True when it was certainly measured after the other."""
-        return self.earliest > other.latest
-
 
 def values(record: Record, metric: str) -> tuple[Value, ...]:
     """Return the values of a metric, oldest first."""
@@ -73,10 +72,26 @@ def mentioned(record: Record, metric: str) -> bool:
 
 
 def standing(found: Sequence[Value], at: Moment) -> list[Value]:
-    """Return the values measured by `at` that no later final value supersedes."""
-    known = [value for value in found if value.earliest <= at.instant]
-    finals = [value for value in known if value.may_clear]
-    return [v for v in known if not any(other.is_newer(v) for other in finals)]
+    """Return the values measured by `at` that no later final value supersedes, newest first.
+
+    `found` is in the order of `values`, so the search ends once everything left is older than the
+    newest final value by more than the day that a date without a time can span.
+    """
+    count = bisect_right(found, at.instant, key=_earliest)
+    standing_now: list[Value] = []
+    newest_final: datetime | None = None
+    for value in reversed(found[:count]):
+        if newest_final is None or value.latest >= newest_final:
+            standing_now.append(value)
+        elif newest_final - value.earliest > _DATE_SPAN_MAX:
+            break
+        if value.may_clear and newest_final is None:
+            newest_final = value.earliest
+    return standing_now
+
+
+def _earliest(value: Value) -> datetime:
+    return value.earliest
 
 
 def _all_values(record: Record) -> dict[str, tuple[Value, ...]]:
@@ -246,6 +261,12 @@ def _weight_at(weights: Sequence[Value], creatinine: Value) -> Value | None:
 
 def patient(record: Record) -> Patient | None:
     """Return the patient, each detail as last stated; None when nothing is."""
+    if "patient" not in record.shared:
+        record.shared["patient"] = _merged_patient(record)
+    return record.shared["patient"]  # type: ignore[return-value]  # written only here
+
+
+def _merged_patient(record: Record) -> Patient | None:
     stated = sorted(record.all(Patient), key=lambda p: (_times(p, record.time)[1], p.version, p.id))
     if not stated:
         return None
