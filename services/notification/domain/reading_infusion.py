@@ -1,7 +1,7 @@
 """What the events of infusion scheduling mean for alerts. Pure."""
 
 from types import MappingProxyType
-from typing import Final
+from typing import Final, assert_never
 
 from services.notification.domain.evidence import Evidence, EvidenceKind
 from services.notification.domain.heard import Heard, about_hold, course_key, hold_key
@@ -68,6 +68,8 @@ def hold_acknowledged(
             return about_hold(event, heard, EvidenceKind.RUNNING_UNDER_HOLD, event.hold_id)
         case InFlight.STOPPED:
             return about_hold(event, heard, EvidenceKind.STOP_ORDERED, event.hold_id)
+        case _:
+            assert_never(event.in_flight)
 
 
 def started(event: inf.InfusionStarted, heard: Heard) -> Evidence:
