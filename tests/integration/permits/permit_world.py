@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
+from hooked import HookedDatabase
 
 from services.intake.adapters.authority import AuthorityStore
 from services.intake.application.authority_ports import Authority, PageDue
@@ -42,7 +43,7 @@ from shared.permits.starts import StartChange
 from shared.permits.times import PermitTimes
 from shared.persistence.database import Database, Tx
 from shared.persistence.postgres import PostgresDatabase
-from shared.ports import HttpAnswer, HttpUnreachableError, World
+from shared.ports import HttpAnswer, HttpUnreachableError, LeaseClock, World
 from shared.web import failures
 from shared.web.health import Readiness
 from shared.web.rates import TokenBuckets
@@ -216,6 +217,16 @@ class Site:
     databases: dict[Service, Database]
     delivered: dict[Service, int] = field(default_factory=dict)
 
+    def use_lease_clock(self, clock: LeaseClock) -> None:
+        """From now on leases are judged by this clock, on all sides."""
+        for uow in (self.authority.unit_of_work, *(h.unit_of_work for h in self.holders.values())):
+            uow.world = replace(uow.world, lease_clock=clock)
+        self.authority = replace(self.authority, world=self.authority.unit_of_work.world)
+        self.holders = {
+            service: replace(holder, world=holder.unit_of_work.world)
+            for service, holder in self.holders.items()
+        }
+
     async def open_case(self) -> UUID:
         case_id = uuid4()
         async with self.authority.unit_of_work.begin(a_cause("coordinator-1")) as work:
@@ -262,7 +273,7 @@ class Site:
         handler = holder_reactions(holder).get(type(envelope.data))
         if handler is None:
             return
-        async with holder.unit_of_work.database.transaction() as tx:
+        async with self.databases[service].transaction() as tx:
             await lock_fences(tx, [envelope.case_id])
             work = holder.unit_of_work.join(tx, Cause.of_event(envelope, service))
             await handler(work, envelope)
@@ -341,6 +352,26 @@ class Site:
     async def deliver_to_holder(self, service: Service, case_id: UUID) -> None:
         for envelope in await self.events(Service.INTAKE, case_id):
             await self.apply_at_holder(service, envelope)
+
+    def hook(self, service: Service = Service.INFUSION_SCHEDULING) -> HookedDatabase:
+        """From now on the transactions of this holder can be caught; see `HookedDatabase`."""
+        hooked = HookedDatabase(self.databases[service])
+        self.holders[service].unit_of_work.database = hooked
+        hooked.arm()
+        return hooked
+
+    def after_answer(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Runs once between the authority's answer to the next press and its use."""
+        prefix = "http://intake-for-infusion_scheduling"
+        route = self.wire.routes[prefix]
+
+        async def then(*args: Any) -> HttpAnswer:
+            answer = await route(*args)
+            self.wire.routes[prefix] = route
+            await step()
+            return answer
+
+        self.wire.routes[prefix] = then
 
     async def deliver_to_intake(self, service: Service, case_id: UUID) -> None:
         for envelope in await self.events(service, case_id):
