@@ -26,10 +26,12 @@ from shared.contracts.event import Event
 from shared.contracts.vocabulary import Service
 from shared.messaging.reactions import Reaction, Reactions
 from shared.messaging.unit_of_work import UnitOfWork
+from shared.permits.guard import RestoreGuard, begin_guard, guarded, watch_guard
 from shared.permits.holder import AuthorityAddress, Holder
 from shared.permits.http import holder_router
 from shared.permits.replicate import holder_reactions
 from shared.permits.rows import lock_fences
+from shared.permits.sweep import sweep
 from shared.permits.times import PermitTimes
 from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
@@ -49,6 +51,10 @@ MIGRATIONS: Final = (
 #: a hold that intake could not take is tried again so soon; nothing is done before it is there
 HOLDS_SECONDS: Final = 1.0
 REPORTS_SECONDS: Final = 1.0
+#: starts without GO past their deadline are looked for this often
+SWEEP_SECONDS: Final = 1.0
+#: how soon a database that was replaced under us is noticed
+GUARD_SECONDS: Final = 2.0
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -95,23 +101,27 @@ def holder(
     authority: AuthorityAddress,
     rules: ManufacturingRules,
     times: PermitTimes,
+    guard: RestoreGuard,
 ) -> Holder[Rows]:
-    """Manufacturing as a holder of start permits."""
+    """Manufacturing as a holder of start permits at its three gates."""
     return Holder(
         service=Service.MANUFACTURING,
         unit_of_work=units,
         world=units.world,
         authority=authority,
         times=times,
+        guard=guard,
         on_change=StartFollower(rules),
     )
 
 
-def timers(shell: Shell) -> tuple[Timer, ...]:
-    """What is due by the database: whatever intake has not taken yet."""
+def timers(shell: Shell, held: Holder[Rows], guard: RestoreGuard) -> tuple[Timer, ...]:
+    """What is due by the database: whatever intake has not taken yet, and starts without a GO."""
     return (
         Timer("send-waiting-holds", HOLDS_SECONDS, partial(send_waiting_holds, shell)),
         Timer("send-waiting-reports", REPORTS_SECONDS, partial(send_waiting_reports, shell)),
+        Timer("sweep", SWEEP_SECONDS, partial(sweep, held)),
+        Timer("guard", GUARD_SECONDS, partial(watch_guard, held, guard)),
     )
 
 
@@ -126,7 +136,10 @@ async def build(around: Surroundings[ManufacturingSettings]) -> ServiceParts[Row
     rules = manufacturing_rules(load_protocol())
     units = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
-    held = holder(units, AuthorityAddress(intake_url, around.service_http), rules, times)
+    guard = RestoreGuard()
+    address = AuthorityAddress(intake_url, around.service_http)
+    held = holder(units, address, rules, times, guard)
+    await begin_guard(held, guard)
     authority = IntakeAuthority(around.service_http, intake_url)
     shell = Shell(units, rules, HolderPermits(held), authority)
     app = create_app(
@@ -141,7 +154,8 @@ async def build(around: Surroundings[ManufacturingSettings]) -> ServiceParts[Row
         app=app,
         unit_of_work=units,
         reactions=reactions(shell, held),
-        timers=timers(shell),
+        timers=timers(shell, held, guard),
+        ready={"database": guarded(guard)},
     )
 
 

@@ -8,10 +8,9 @@ from services.manufacturing.application.ports import DoNotStart, Go, Press, Star
 from services.manufacturing.application.row_ports import Rows
 from shared.contracts.vocabulary import Gate
 from shared.messaging.unit_of_work import Cause, Work
-from shared.permits import ask, press_start
+from shared.permits import after_start, ask, press_start
 from shared.permits.clearance import ClearanceVersion
 from shared.permits.holder import Holder
-from shared.permits.replicate import end_unstarted
 from shared.permits.rows import HolderRows
 from shared.permits.starts import UNDER_WAY, Start, StartState
 
@@ -69,15 +68,19 @@ class HolderPermits:
         """The permit is undone; our rows follow through the holder's `on_change`."""
         start = await self._under_way(work, start_id)
         if start is not None:
-            await end_unstarted(self._holder, work, start, reason)
+            await after_start.never_opened(self._holder, work, start.case_id, start_id, reason)
 
     async def complete(self, work: Work[Rows], start_id: UUID) -> None:
         """The step is over."""
-        await self._end(work, start_id, StartState.COMPLETED, None)
+        start = await self._under_way(work, start_id)
+        if start is not None:
+            await after_start.complete(self._holder, work, start.case_id, start_id)
 
     async def stop(self, work: Work[Rows], start_id: UUID, reason: str) -> None:
         """The step ended before it was complete."""
-        await self._end(work, start_id, StartState.STOPPED, reason)
+        start = await self._under_way(work, start_id)
+        if start is not None:
+            await after_start.stop(self._holder, work, start.case_id, start_id, reason)
 
     async def under_way(self, work: Work[Rows], start_id: UUID) -> bool:
         """Whether the start runs, with no stop ordered."""
@@ -94,17 +97,6 @@ class HolderPermits:
     async def _under_way(self, work: Work[Rows], start_id: UUID) -> Start | None:
         start = await HolderRows(work.tx).start(start_id)
         return start if start is not None and start.state in UNDER_WAY else None
-
-    async def _end(
-        self, work: Work[Rows], start_id: UUID, state: StartState, reason: str | None
-    ) -> None:
-        start = await self._under_way(work, start_id)
-        if start is None:
-            return
-        await HolderRows(work.tx).set_state(start_id, state, reason, work.world.clock.now())
-        work.note(
-            "start-ended", start.case_id, start_id=str(start_id), state=state.value, why=reason
-        )
 
 
 def _refused(answer: press_start.StartRefused) -> DoNotStart:

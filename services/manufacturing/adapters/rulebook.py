@@ -56,6 +56,7 @@ def manufacturing_rules(protocol: Protocol) -> ManufacturingRules:
         days_between_collections_rule=gap.rule.id,
         freeze_question_rule=product.freeze_question.id,
         clocks=_clocks(protocol),
+        judged_here=frozenset({product.harvest.rule.id, *(r.rule.id for r in product.release)}),
     )
 
 

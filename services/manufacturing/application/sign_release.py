@@ -81,12 +81,15 @@ async def shut_gate(shell: Shell, batch_id: UUID, cause: Cause) -> tuple[Reason,
     """
     async with shell.unit_of_work.begin(cause) as work:
         case_id = (await locked_batch(work, batch_id)).origin.case_id
-    own = shell.rules.specification.rules | {shell.rules.harvest.rule}
     try:
         rules = await shell.authority.blocking_rules(case_id, Gate.RELEASE)
     except AuthorityUnreachableError:
         return (Reason(ReasonCode.AUTHORITY_UNREACHABLE, lifted_by="try again"),)
-    return tuple(Reason(ReasonCode.GATE_SHUT, rule=rule) for rule in rules if rule not in own)
+    return tuple(
+        Reason(ReasonCode.GATE_SHUT, rule=rule)
+        for rule in rules
+        if rule not in shell.rules.judged_here
+    )
 
 
 async def sign_release(

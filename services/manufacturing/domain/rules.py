@@ -47,6 +47,8 @@ class ManufacturingRules:
     days_between_collections_rule: str
     freeze_question_rule: str
     clocks: ProductClocks
+    #: rules of the gate `release` that are judged here, on evidence that only manufacturing has
+    judged_here: frozenset[str]
 
     def start_limit(self, metric: str) -> StartLimit | None:
         """The limit of a measure, or None when the rulebook names no such metric."""

@@ -148,11 +148,6 @@ class ReleaseSpecification:
         """The rows that a product of this form must meet."""
         return tuple(r for r in self.requirements if form in r.forms)
 
-    @property
-    def rules(self) -> frozenset[str]:
-        """The ids of the rows."""
-        return frozenset(r.rule for r in self.requirements)
-
 
 def read_result(value: str, unit: str | None) -> Reading:
     """A result as stated: a quantity, a known word, or unparsable; nothing is guessed.

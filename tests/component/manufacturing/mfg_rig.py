@@ -30,6 +30,7 @@ from shared.contracts.vocabulary import Gate, Role, Service, Verdict
 from shared.messaging.reactions import Reactions
 from shared.messaging.unit_of_work import Cause
 from shared.observability.figures import Figures
+from shared.permits.guard import RestoreGuard, begin_guard
 from shared.permits.holder import AuthorityAddress, Holder
 from shared.permits.times import PermitTimes
 from shared.persistence.postgres import PostgresDatabase
@@ -97,6 +98,7 @@ class Plant:
     intake: FakeIntake
     shell: Shell
     holder: Holder[Rows]
+    guard: RestoreGuard
     reactions: Reactions[Rows]
     app: FastAPI
     client: httpx.AsyncClient
@@ -398,7 +400,11 @@ async def open_plant(dsn: str, var: Path) -> AsyncIterator[Plant]:
         http=intake,
     )
     units = bootstrap.unit_of_work(database, world)
-    holder = bootstrap.holder(units, AuthorityAddress(INTAKE_URL, intake), RULES, PermitTimes())
+    guard = RestoreGuard()
+    holder = bootstrap.holder(
+        units, AuthorityAddress(INTAKE_URL, intake), RULES, PermitTimes(), guard
+    )
+    await begin_guard(holder, guard)
     shell = Shell(units, RULES, HolderPermits(holder), IntakeAuthority(intake, INTAKE_URL))
     sign_in = SignIn(var, world.machine_clock)
     app = create_app(
@@ -412,5 +418,7 @@ async def open_plant(dsn: str, var: Path) -> AsyncIterator[Plant]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://manufacturing") as client:
         reactions = bootstrap.reactions(shell, holder)
-        yield Plant(database, clock, world, intake, shell, holder, reactions, app, client, sign_in)
+        yield Plant(
+            database, clock, world, intake, shell, holder, guard, reactions, app, client, sign_in
+        )
     await database.close()

@@ -388,7 +388,7 @@ async def test_the_timers_send_what_waits(plant: Plant) -> None:
     assert await send_waiting_reports(plant.shell) == 0
     plant.intake.up = True
 
-    for timer in timers(plant.shell):
+    for timer in timers(plant.shell, plant.holder, plant.guard):
         await timer.run()
 
     assert any(f.get("metric") == "start_viability" for f in plant.intake.facts.values())
