@@ -137,6 +137,8 @@ def _worst(reasons: set[str]) -> str:
 
 
 def _by_groups(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
+    # An item of which something is stated is mentioned: then no part of it is assumed.
+    may_assume = case.record.assume and not item_statements(case.record, item)
     reasons: set[str] = set()
     lacking: list[str] = []
     about: list[Stated] = []
@@ -144,7 +146,7 @@ def _by_groups(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
         found = [metric_known(case.record, metric, at, age, case.gate) for metric in group]
         if any(known.reason is None for known in found):
             continue
-        if case.record.assume and not any(mentioned(case.record, metric) for metric in group):
+        if may_assume and not any(mentioned(case.record, metric) for metric in group):
             continue
         lacking.append(group[0])
         reasons |= {known.reason for known in found if known.reason is not None}
