@@ -150,6 +150,7 @@ async def freeze(
 
 async def record_measure(
     work: Work[Rows],
+    rules: ManufacturingRules,
     batch_id: UUID,
     *,
     metric: str,
@@ -157,7 +158,10 @@ async def record_measure(
     unit: str,
     measured_at: datetime,
 ) -> Measure:
-    """The measure, kept as stated even when it cannot be read (then it clears nothing)."""
+    """The measure, kept as stated even when it cannot be read (then it clears nothing).
+
+    Those of the starting material that the protocol judges join the coordination record.
+    """
     batch = await locked_batch(work, batch_id)
     not_in_future(work, measured_at, "measured_at")
     measure = Measure(
@@ -166,7 +170,8 @@ async def record_measure(
     await work.rows.batches.add_measure(batch_id, measure)
     await work.rows.batches.raise_evidence(batch_id)
     case_id = batch.origin.case_id
-    await report_measure(work, case_id, measure)
+    if rules.start_limit(metric) is not None:
+        await report_measure(work, case_id, measure)
     work.emit(
         MeasureRecorded(case_id=case_id, batch_id=batch_id, metric=metric, measured_at=measured_at)
     )

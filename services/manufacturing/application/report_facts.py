@@ -6,6 +6,7 @@ not be read is not sent: for the gates it is missing, and missing never opens on
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from services.manufacturing.application.row_ports import Report, Rows
 from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.batch import Origin
 from services.manufacturing.domain.release import QcResult
-from services.manufacturing.domain.specification import Quantity, Reading, Unparsable, Word
+from services.manufacturing.domain.specification import Quantity, Unparsable, Word
 from shared.contracts.vocabulary import Service
 from shared.messaging.unit_of_work import Cause, Work
 
@@ -28,42 +29,61 @@ SENT_PER_REQUEST_MAX: Final = 100
 
 async def report_evidence(work: Work[Rows], case_id: UUID, item: str, about: UUID) -> None:
     """The item of evidence will be on the record, as of now."""
-    now = work.world.clock.now().isoformat()
-    await _add(
-        work,
-        case_id,
-        {"kind": "evidence", "id": f"{item}/{about}", "item": item, "effective": now},
-    )
+    await _add(work, case_id, evidence_statement(item, about, work.world.clock.now()))
 
 
 async def report_measure(work: Work[Rows], case_id: UUID, measure: Measure) -> None:
     """The measure will be on the record, if it can be read."""
-    stated = _stated(measure.reading)
-    if "value" in stated:
-        statement = {
-            "kind": "lab",
-            "id": f"measure/{measure.measure_id}",
-            "metric": measure.metric,
-            "effective": measure.measured_at.isoformat(),
-            "status": "final",
-        }
-        await _add(work, case_id, {**statement, **stated})
+    statement = measure_statement(measure)
+    if statement is not None:
+        await _add(work, case_id, statement)
 
 
 async def report_result(work: Work[Rows], origin: Origin, result: QcResult) -> None:
     """The release test will be on the record, if it can be read."""
-    stated = _stated(result.reading)
-    if stated:
-        statement = {
-            "kind": "release_test",
-            "id": f"release-test/{result.result_id}",
-            "lot": str(origin.batch_id),
-            "test": result.test,
-            "reported": result.reported_at.isoformat(),
-            "effective": result.reported_at.isoformat(),
-            "status": result.status.value,
-        }
-        await _add(work, origin.case_id, {**statement, **stated})
+    statement = result_statement(origin, result)
+    if statement is not None:
+        await _add(work, origin.case_id, statement)
+
+
+def evidence_statement(item: str, about: UUID, at: datetime) -> Mapping[str, object]:
+    """An item of evidence, as the record takes it."""
+    return {
+        "kind": "evidence",
+        "id": f"{item}/{about}",
+        "item": item,
+        "effective": at.isoformat(),
+    }
+
+
+def measure_statement(measure: Measure) -> Mapping[str, object] | None:
+    """A measure of the starting material, as the record takes it; None when unreadable."""
+    if not isinstance(measure.reading, Quantity):
+        return None
+    return {
+        "kind": "lab",
+        "id": f"measure/{measure.measure_id}",
+        "metric": measure.metric,
+        "effective": measure.measured_at.isoformat(),
+        "status": "final",
+        **_stated(measure.reading),
+    }
+
+
+def result_statement(origin: Origin, result: QcResult) -> Mapping[str, object] | None:
+    """A release test of a lot, as the record takes it; None when unreadable."""
+    if isinstance(result.reading, Unparsable):
+        return None
+    return {
+        "kind": "release_test",
+        "id": f"release-test/{result.result_id}",
+        "lot": str(origin.batch_id),
+        "test": result.test,
+        "reported": result.reported_at.isoformat(),
+        "effective": result.reported_at.isoformat(),
+        "status": result.status.value,
+        **_stated(result.reading),
+    }
 
 
 async def send_reports(shell: Shell, case_id: UUID, cause: Cause) -> None:
@@ -103,11 +123,7 @@ async def _add(work: Work[Rows], case_id: UUID, statement: Mapping[str, object])
     await work.rows.reports.add(report, work.world.clock.now())
 
 
-def _stated(reading: Reading) -> dict[str, object]:
-    match reading:
-        case Quantity(value, unit):
-            return {"value": str(value), "unit": unit}
-        case Word(text):
-            return {"result": text}
-        case Unparsable():
-            return {}
+def _stated(reading: Quantity | Word) -> dict[str, object]:
+    if isinstance(reading, Quantity):
+        return {"value": str(reading.value), "unit": reading.unit}
+    return {"result": reading.text}

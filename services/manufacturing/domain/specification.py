@@ -8,12 +8,13 @@ an unknown word: UNKNOWN, and unknown never passes.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, assert_never
 
 from services.manufacturing.domain.product import Form
+from shared.protocol.reading import DIGITS_MAX, NUMBER_EXPONENT_MAX
 
 _WORD: Final = re.compile(r"[a-z][a-z_]{0,39}")
 _NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
@@ -150,19 +151,21 @@ class ReleaseSpecification:
 
 
 def read_result(value: str, unit: str | None) -> Reading:
-    """A result as stated: a quantity, a known word, or unparsable; nothing is guessed.
+    """A result as stated: a quantity, a word, or unparsable; nothing is guessed.
 
-    `>95`, `95 %` in the value, `n/a`, an empty text and a number without unit are unparsable.
+    `>95`, `95 %` in the value, `n/a`, an empty text, a number without unit and one that no
+    laboratory states (`DIGITS_MAX`) are unparsable.
     """
     text = value.strip()
     if unit is None:
         return Word(text) if _WORD.fullmatch(text) else Unparsable(text, unit)
-    if not _NUMBER.fullmatch(text):
+    if not _NUMBER.fullmatch(text) or not unit.strip() or not unit.isprintable():
         return Unparsable(text, unit)
-    try:
-        return Quantity(Decimal(text), unit)
-    except InvalidOperation:
+    number = Decimal(text)
+    digits = len(number.as_tuple().digits)
+    if digits > DIGITS_MAX or abs(number.adjusted()) > NUMBER_EXPONENT_MAX:
         return Unparsable(text, unit)
+    return Quantity(number, unit)
 
 
 def judge(requirement: Requirement, reading: Reading, status: ResultStatus) -> Judgement:

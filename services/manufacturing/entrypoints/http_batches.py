@@ -143,6 +143,7 @@ def _add_process(router: APIRouter, shell: Shell) -> None:
         async def act(work: Work[Rows]) -> Answer:
             made = await process.record_measure(
                 work,
+                shell.rules,
                 batch_id,
                 metric=body.metric,
                 value=body.value,
