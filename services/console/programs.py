@@ -31,6 +31,7 @@ SERVICES: Final = (
     Service.MANUFACTURING,
     Service.INFUSION_SCHEDULING,
     Service.NOTIFICATION,
+    Service.CONSOLE,
 )
 _EXTRA_PORTS: Final = {
     "TANDEM_PORT_IDENTITY": 8085,

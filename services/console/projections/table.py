@@ -1,0 +1,91 @@
+"""What the console reacts to, on one screen: everything goes to the log, and some of it further.
+
+The console owns no topic and decides nothing: a reaction only writes read models. An event that it
+cannot read parks the case here, without a hold; the case then shows as unknown.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from services.console.projections import (
+    coordination,
+    infusion,
+    manufacturing,
+    notification,
+    parking,
+)
+from services.console.projections.log import log_event
+from shared.contracts import coordination as coord
+from shared.contracts import infusion as inf
+from shared.contracts import manufacturing as made
+from shared.contracts import notification as note
+from shared.contracts.catalogue import EVENTS, PARKED_BY, TOPIC_OF, UNPARKED_BY
+from shared.contracts.event import Envelope, Event
+from shared.contracts.vocabulary import Service
+from shared.messaging.reactions import Reactions
+from shared.messaging.unit_of_work import Work
+from shared.persistence.database import Tx
+
+Projection = Callable[[Tx, Envelope[Any]], Awaitable[None]]
+
+PROJECTIONS: Final[Mapping[type[Event], Projection]] = {
+    coord.CaseOpened: coordination.open_case,
+    coord.CaseClosed: coordination.close_case,
+    coord.HoldRecorded: coordination.place_hold,
+    coord.HoldEffective: coordination.make_hold_effective,
+    coord.HoldOverdue: coordination.note_hold_overdue,
+    coord.HoldReleased: coordination.release_hold,
+    coord.EpochStarted: coordination.start_epoch,
+    coord.TimelinePublished: coordination.publish_timeline,
+    coord.PermitGranted: coordination.grant_permit,
+    coord.PermitConsumed: coordination.end_permit,
+    coord.PermitUndone: coordination.end_permit,
+    coord.PermitLapsed: coordination.end_permit,
+    inf.CoursePlanned: infusion.plan_course,
+    inf.InfusionSuspended: infusion.suspend_infusion,
+    inf.InfusionReinstated: infusion.reinstate_infusion,
+    inf.InfusionRescheduled: infusion.move_infusion,
+    inf.InfusionStarted: infusion.start_infusion,
+    inf.InfusionStopped: infusion.stop_infusion,
+    inf.InfusionCompleted: infusion.complete_infusion,
+    inf.StartRefused: infusion.refuse_start,
+    inf.PlanProposed: infusion.propose_plan,
+    inf.PlanAccepted: infusion.accept_plan,
+    inf.InfusionHoldAcknowledged: parking.acknowledge_hold,
+    made.MaterialReceived: manufacturing.receive_material,
+    made.BatchStarted: manufacturing.start_batch,
+    made.GrowthForecastChanged: manufacturing.change_forecast,
+    made.Harvested: manufacturing.harvest_batch,
+    made.BatchReleased: manufacturing.release_batch,
+    made.BatchReleasedConditionally: manufacturing.release_conditionally,
+    made.BatchRejected: manufacturing.reject_batch,
+    made.RecallOrdered: manufacturing.recall_batch,
+    made.ManufacturingHoldAcknowledged: parking.acknowledge_hold,
+    note.AlertRaised: notification.raise_alert,
+    note.AlertUpdated: notification.update_alert,
+    note.AlertAcknowledged: notification.acknowledge_alert,
+    note.AlertOverridden: notification.override_alert,
+    note.AlertEscalated: notification.escalate_alert,
+    note.AlertDelivered: notification.note_delivery,
+    note.DeliveryFailed: notification.note_delivery_failure,
+    note.AlertClosed: notification.close_alert,
+    **dict.fromkeys(PARKED_BY.values(), parking.note_parked),
+    **dict.fromkeys(UNPARKED_BY.values(), parking.note_unparked),
+}
+
+
+async def project(projection: Projection | None, work: Work[Tx], envelope: Envelope[Any]) -> None:
+    """Logs the event and writes what else it changes."""
+    await log_event(work.tx, envelope)
+    if projection is not None:
+        await projection(work.tx, envelope)
+
+
+def reactions() -> Reactions[Tx]:
+    """The console's reactions: every event of the catalogue, from all four topics."""
+    return Reactions(
+        consumer=Service.CONSOLE,
+        topics=frozenset(TOPIC_OF.values()),
+        handlers={model: partial(project, PROJECTIONS.get(model)) for model in EVENTS.values()},
+    )
