@@ -38,7 +38,7 @@ clean: ## stop what runs and remove var/ with all data in it
 	@rm -rf var
 
 test: install ## all tests that a contributor needs, on real Kafka and PostgreSQL
-	@$(BIN)/pytest tests -m "not slow" $(ARGS)
+	@$(BIN)/pytest tests -m "not slow" -n 2 $(ARGS)
 
 check: install ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -29,7 +29,7 @@ from shared.runtime.paths import CHECKOUT
 from shared.runtime.ports import free_port
 from shared.testing.infra import Infra
 
-READY_SECONDS = 30.0
+READY_SECONDS = 90.0
 STOP_SECONDS = 30.0
 
 

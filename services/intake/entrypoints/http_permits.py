@@ -19,6 +19,7 @@ from services.intake.application.grant_permit import (
 )
 from services.intake.application.place_hold import UnknownCaseError
 from services.intake.application.recover import hold_cases_of_restored_holder
+from services.intake.domain.holds import Hold
 from services.intake.domain.permits import GATES_OF_A_DOSE, Outcome, PermitRequest
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, RefusalCode, Service
@@ -121,19 +122,21 @@ def add_permits(router: APIRouter, authority: Authority[R]) -> None:
         assert principal.service is not None  # noqa: S101 - service_only
         cause = cause_of(request, principal)
         holds = await hold_cases_of_restored_holder(authority, principal.service, cause)
-        snapshot = [
-            {
-                "hold_id": hold.hold_id,
-                "case_id": hold.case_id,
-                "epoch": hold.clearance.epoch,
-                "version": hold.clearance.version,
-                "gates": sorted(hold.scope.gates),
-                "dose_ids": None if hold.scope.dose_ids is None else sorted(hold.scope.dose_ids),
-                "on_running": hold.on_running,
-            }
-            for hold in holds
-        ]
-        return Answer(200, {"holds": snapshot}).response()
+        return Answer(200, {"holds": [_replica(hold) for hold in holds]}).response()
+
+
+def _replica(hold: Hold) -> dict[str, object]:
+    """A hold as a restored holder takes it over."""
+    doses = hold.scope.dose_ids
+    return {
+        "hold_id": hold.hold_id,
+        "case_id": hold.case_id,
+        "epoch": hold.clearance.epoch,
+        "version": hold.clearance.version,
+        "gates": sorted(hold.scope.gates),
+        "dose_ids": None if doses is None else sorted(doses),
+        "on_running": hold.on_running,
+    }
 
 
 def _holder(principal: Principal, gate: Gate) -> Service:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.web.web_rig import Rig, build
 
 from shared.observability.figures import Figures
 from shared.runtime.world import machine_world
 from shared.testing.doubles import FunctionHttp, StandingClock
 from shared.testing.sign_in import SignIn
+from tests.unit.web.web_rig import Rig, build
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ import pytest
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
-from tests.unit.web.web_rig import TABLE, Rig, build, checked
 
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
 from shared.testing.role_matrix import ANY_ROLE, check_role_matrix
 from shared.web.declared import UndeclaredAccessError
 from shared.web.security import public, requires
+from tests.unit.web.web_rig import TABLE, Rig, build, checked
 
 
 async def test_every_endpoint_takes_exactly_the_callers_of_the_table(rig: Rig) -> None:

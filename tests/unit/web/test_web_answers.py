@@ -5,7 +5,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from tests.unit.web.web_rig import TABLE, Rig, build, checked
 
 from shared.contracts.vocabulary import Role
 from shared.messaging.figures import ConsumerFigures, RelayFigures
@@ -17,6 +16,7 @@ from shared.persistence.database import (
 from shared.ports import HttpUnreachableError
 from shared.web.messaging_figures import show_messaging
 from shared.web.problems import FieldError, Problem
+from tests.unit.web.web_rig import TABLE, Rig, build, checked
 
 FAILURES: list[tuple[Exception, int, str, str | None]] = [
     (StoreUnavailableError("host=db"), 503, "store-unavailable", "2"),

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.unit.web.web_rig import Rig, checked
 
 from shared.contracts.vocabulary import Role
 from shared.web.depth import depth_of
 from shared.web.problems import MEDIA_TYPE
+from tests.unit.web.web_rig import Rig, checked
 
 
 @pytest.mark.parametrize(
