@@ -1,6 +1,6 @@
 """The story, beat by beat. Its order is the demo's contents page."""
 
-from services.console.demo import course, evaluation, referral
+from services.console.demo import course, evaluation, making, referral
 from services.console.demo.calendar import Calendar, last_treatment
 from services.console.demo.patient import MAIN_BUNDLE, bundle_text
 from services.console.demo.stage import Stage
@@ -23,4 +23,13 @@ async def play(stage: Stage) -> None:
     async with stage.beat("(a) A course of eight is planned around chemotherapy"):
         await course.open_chairs(stage)
         course_id = await course.plan_course(stage, main, calendar)
+    async with stage.beat("Collection and culture, each under a start permit"):
+        await stage.jump(calendar.at(calendar.collection, 8))
+        await making.enter_collection_evidence(stage, main)
+        collection_id, label = await making.collect(stage, main, calendar)
+        batch = await making.culture(stage, main, collection_id, label)
+    async with stage.beat("Culture day by day, harvest, release by two people"):
+        batch = await making.grow_and_harvest(stage, batch, calendar)
+        await stage.jump(calendar.at(calendar.release, 8))
+        await making.release(stage, batch)
     del course_id, others

@@ -4,11 +4,11 @@ A review decision, an override or a clearance is a signed act, not a fact that o
 facts come from manufacturing alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from types import MappingProxyType
 from typing import Any, Final
 
-from shared.contracts.vocabulary import Role
+from shared.contracts.vocabulary import Role, Service
 
 CLINICAL: Final = frozenset(
     {
@@ -67,3 +67,29 @@ def roles_for(statement: Mapping[str, Any]) -> frozenset[Role]:
     if kind == "evidence":
         return _EVIDENCE_ROLES.get(str(statement.get("item")), CLINICAL)
     return _KIND_ROLES.get(str(kind), CLINICAL)
+
+
+#: what a service has measured or checked itself, and no more: a clinical fact is a person's
+_SERVICE_KINDS: Final[Mapping[Service, frozenset[str]]] = MappingProxyType(
+    {
+        Service.INFUSION_SCHEDULING: frozenset({"vital"}),
+        Service.MANUFACTURING: frozenset({"release_test"}),
+    }
+)
+#: of the starting material, and of the chain of identity (COL-001, MFG-002, MFG-003)
+_MANUFACTURING_EVIDENCE: Final = frozenset({"identity_check", "coi_label"})
+
+
+def may_report(service: Service, statement: Mapping[str, Any], patient_metrics: Set[str]) -> bool:
+    """Whether a service may put this statement on record.
+
+    `patient_metrics`: what is measured in a patient, which manufacturing never reports.
+    """
+    kind = statement.get("kind")
+    if kind in _SERVICE_KINDS.get(service, ()):
+        return True
+    if service is not Service.MANUFACTURING:
+        return False
+    if kind == "lab":
+        return statement.get("metric") not in patient_metrics
+    return kind == "evidence" and statement.get("item") in _MANUFACTURING_EVIDENCE

@@ -16,8 +16,8 @@ from services.intake.application.import_bundle import Imported, import_bundle
 from services.intake.application.incoming import IncomingBundle
 from services.intake.application.open_case import IdentityConflictError, Referral
 from services.intake.application.record_facts import record_facts
-from services.intake.application.record_ports import CaseSummary, PatientIdentity
-from services.intake.domain.reporting import CLINICAL, PHYSICIANS, roles_for
+from services.intake.application.record_ports import CaseSummary, Origin, PatientIdentity
+from services.intake.domain.reporting import CLINICAL, PHYSICIANS, may_report, roles_for
 from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, Reader, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
@@ -230,15 +230,16 @@ async def post_facts(
     body: StatementsBody,
 ) -> Response:  # fmt: skip
     """Records facts as entered by this person (or measured by this service)."""
-    _check_reporter(principal, body.facts)
-    facts, problems = facts_of(parts, [_entered(parts, s) for s in body.facts])
+    _check_reporter(principal, body.facts, parts)
+    origin: Origin = "entered" if principal.service is None else "event"
+    facts, problems = facts_of(parts, [_entered(parts, s, principal) for s in body.facts])
     if problems:
         raise Problem(422, "statements-unreadable", "Some statements are refused.", errors=problems)
     async with parts.uow.begin(cause_of(request, principal)) as work:
 
         async def act() -> Answer:
             await case_or_404(work, case_id, principal)
-            done = await record_facts(work, parts.protocol, case_id, facts, origin="entered")
+            done = await record_facts(work, parts.protocol, case_id, facts, origin=origin)
             view = await work.rows.authority.view(case_id)
             return Answer(
                 201,
@@ -253,19 +254,27 @@ async def post_facts(
     return answer.response()
 
 
-def _entered(parts: IntakeParts, statement: Mapping[str, Any]) -> dict[str, Any]:
+def _entered(
+    parts: IntakeParts, statement: Mapping[str, Any], principal: Principal
+) -> dict[str, Any]:
     """An entered statement is the record's own: its id is ours and it is known from now on."""
     now = parts.world.clock.now().isoformat()
     own = {key: value for key, value in statement.items() if key not in {"recorded", "source"}}
     own.setdefault("effective", now)
-    return {"id": f"entered/{parts.world.ids.new()}", **own, "source": "entered"}
+    source = "entered" if principal.service is None else principal.service.value
+    return {"id": f"entered/{parts.world.ids.new()}", **own, "source": source}
 
 
-def _check_reporter(principal: Principal, statements: Sequence[Mapping[str, Any]]) -> None:
+def _check_reporter(
+    principal: Principal, statements: Sequence[Mapping[str, Any]], parts: IntakeParts
+) -> None:
+    measured = frozenset(rule.metric for rule in parts.protocol.labs)
     for index, statement in enumerate(statements):
         if principal.service is not None:
-            if statement.get("kind") != "vital":
-                raise Problem(403, "not-allowed", "A service records vital signs only.")
+            if not may_report(principal.service, statement, measured):
+                raise Problem(
+                    403, "not-allowed", "A service records what it measured or checked itself."
+                )
             continue
         allowed = roles_for(statement)
         if not principal.roles & allowed:
@@ -295,7 +304,7 @@ async def post_correction(
                 "of": fact.source_id,
                 **body.model_dump(exclude_none=True),
             }
-            facts, problems = facts_of(parts, [_entered(parts, statement)])
+            facts, problems = facts_of(parts, [_entered(parts, statement, principal)])
             if problems:
                 raise Problem(422, "statements-unreadable", "Refused.", errors=problems)
             done = await record_facts(work, parts.protocol, case_id, facts, origin="entered")
