@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.application import answer_questions as questions
-from services.intake.entrypoints.parts import Parts, Reader, case_or_404
+from services.intake.entrypoints.parts import GateReader, Parts, Reader, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.contracts.vocabulary import Gate
 from shared.web.idempotency import Answer
@@ -31,7 +31,7 @@ class WhatIfBody(RequestModel):
 
 @router.get("/cases/{case_id}/decisions/{gate}")
 async def get_decision(
-    request: Request, case_id: UUID, gate: Gate, principal: Reader, parts: Parts,
+    request: Request, case_id: UUID, gate: Gate, principal: GateReader, parts: Parts,
     at: AwareDatetime | None = None, as_of: AwareDatetime | None = None,
 ) -> Response:  # fmt: skip
     """The decision of a gate, with every finding."""

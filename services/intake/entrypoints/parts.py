@@ -12,7 +12,7 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
 from shared.auth.authenticator import Authenticator, NotAuthenticatedError
 from shared.auth.principal import Principal
-from shared.contracts.vocabulary import Role
+from shared.contracts.vocabulary import Role, Service
 from shared.messaging.unit_of_work import UnitOfWork, Work
 from shared.ports import World
 from shared.protocol import Protocol
@@ -64,5 +64,14 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
 Person = Annotated[Principal, Depends(signed_in())]
 #: operations watch streams, never what is clinical
 Reader = Annotated[Principal, Depends(requires(*(role for role in Role if role is not Role.OPS)))]
+#: a release asks whether its gate is open before two people sign (manufacturing)
+GateReader = Annotated[
+    Principal,
+    Depends(
+        requires(
+            *(role for role in Role if role is not Role.OPS), services=(Service.MANUFACTURING,)
+        )
+    ),
+]
 Parts = Annotated[IntakeParts, Depends(parts_of)]
 Key = Annotated[RequestKey, Depends(request_key)]

@@ -20,7 +20,7 @@ TABLE: Table = {
     "GET /cases/{case_id}/facts/{fact_id}": READERS,
     "POST /cases/{case_id}/facts": CLINICAL | HOLDERS,
     "POST /cases/{case_id}/facts/{fact_id}/corrections": CLINICAL | HOLDERS,
-    "GET /cases/{case_id}/decisions/{gate}": READERS,
+    "GET /cases/{case_id}/decisions/{gate}": {*READERS, "service:manufacturing"},
     "GET /cases/{case_id}/timeline/{gate}": READERS,
     "GET /cases/{case_id}/due": READERS,
     "GET /cases/{case_id}/checklist": READERS,
