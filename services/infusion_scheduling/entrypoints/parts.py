@@ -11,12 +11,12 @@ from services.infusion_scheduling.application.planning import Site
 from services.infusion_scheduling.application.ports import ScheduleRows
 from services.infusion_scheduling.application.record_vitals import Vitals
 from services.infusion_scheduling.domain.monitoring import Trigger
-from shared.auth.authenticator import Authenticator, NotAuthenticatedError
+from shared.auth.authenticator import Authenticator
 from shared.auth.principal import Principal
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.permits.holder import Holder
 from shared.ports import World
-from shared.web.problems import Problem
+from shared.web.second_signature import second_person
 
 
 class PatientRecord(Protocol):
@@ -51,13 +51,7 @@ class SchedulingParts:
 
     async def second_person(self, token: str) -> Principal:
         """Who checks second, by a token of their own. Raises `Problem` 422."""
-        try:
-            second = await self.authenticator.authenticate(token)
-        except NotAuthenticatedError as error:
-            raise Problem(422, "second-signature", "This is no valid token.") from error
-        if second.service is not None:
-            raise Problem(422, "second-signature", "A person checks second, not a service.")
-        return second
+        return await second_person(self.authenticator, token)
 
 
 def parts_of(request: Request) -> SchedulingParts:

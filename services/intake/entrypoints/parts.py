@@ -10,14 +10,15 @@ from services.intake.application.authority_ports import Authority
 from services.intake.application.incoming import ReadBundle
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
-from shared.auth.authenticator import Authenticator, NotAuthenticatedError
+from shared.auth.authenticator import Authenticator
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
 from shared.messaging.unit_of_work import UnitOfWork, Work
 from shared.ports import World
 from shared.protocol import Protocol
 from shared.web.idempotency import RequestKey, request_key
-from shared.web.problems import Problem, not_found
+from shared.web.problems import not_found
+from shared.web.second_signature import second_person
 from shared.web.security import requires, signed_in
 
 
@@ -35,13 +36,7 @@ class IntakeParts:
 
     async def second_person(self, token: str) -> Principal:
         """Who signs second, by a token of their own. Raises `Problem` 422."""
-        try:
-            second = await self.authenticator.authenticate(token)
-        except NotAuthenticatedError as error:
-            raise Problem(422, "second-signature", "This is no valid token.") from error
-        if second.service is not None:
-            raise Problem(422, "second-signature", "A person signs second, not a service.")
-        return second
+        return await second_person(self.authenticator, token)
 
 
 def parts_of(request: Request) -> IntakeParts:
