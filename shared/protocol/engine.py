@@ -250,7 +250,7 @@ def _intervals(case: Case, begin: datetime, finish: datetime) -> Iterator[Interv
         yield _interval(case, held[0], finish, held[2])
 
 
-_Said = tuple[Verdict, Verdict, tuple[str, ...], tuple[tuple[str, Need], ...]]
+_Said = tuple[Verdict, Verdict, tuple[str, ...], tuple[tuple[str, Need], ...], tuple[str, ...]]
 
 
 def _said(findings: Sequence[Finding]) -> _Said:
@@ -259,6 +259,7 @@ def _said(findings: Sequence[Finding]) -> _Said:
         _plan(findings),
         _rules(f for f in findings if f.blocks),
         _needs(findings),
+        _rules(f for f in findings if f.blocks and not f.only_evidence),
     )
 
 
@@ -291,6 +292,7 @@ def _interval(case: Case, begins: datetime, ends: datetime, said: _Said) -> Inte
         rules=said[2],
         due=tuple(_due(case, rule, need, *window) for rule, need in said[3]),
         zone=case.protocol.zone,
+        plan_rules=said[4],
     )
 
 

@@ -267,7 +267,8 @@ class Decision:
 class Interval:
     """`[begins, ends)` of a timeline: nothing about the gate changes inside it.
 
-    `rules` are the blocking rules of `start`, each once, in the order of the decision.
+    `rules` are the blocking rules of `start`, each once, in the order of the decision; `plan_rules`
+    those of them that also close `plan`.
     """
 
     begins: datetime
@@ -277,6 +278,7 @@ class Interval:
     rules: tuple[str, ...]
     due: tuple[Due, ...]
     zone: tzinfo
+    plan_rules: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the interval as `tandem timeline --json` shows it."""

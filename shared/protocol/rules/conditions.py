@@ -72,11 +72,14 @@ def is_present(record: Record, concept: str, at: Moment) -> bool:
 
 
 def is_refuted(record: Record, concept: str, said: datetime, at: Moment) -> bool:
-    """True when the concept was refuted by `at`, and not before it was said."""
+    """True when the concept was refuted by `at`, after it was said.
+
+    Of two statements of one time the more restrictive counts: the refutation then does not.
+    """
     for other in statements(record, concept):
         if other.certainty is Certainty.REFUTED:
             refuted = _said(other, record.time)
-            if refuted != BEFORE_ALL and said <= refuted <= at.instant:
+            if said < refuted <= at.instant:
                 return True
     return False
 
