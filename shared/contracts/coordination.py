@@ -119,6 +119,9 @@ class TimelineInterval(_Part):
     start: Verdict
     plan: Verdict
     rules: tuple[str, ...]
+    plan_rules: tuple[str, ...] = Field(
+        default=(), description="those of the rules that also close planning"
+    )
     due: tuple[DueItem, ...] = ()
 
 

@@ -86,7 +86,8 @@ class PlanningFacts:
         if event.gate is not Gate.INFUSION:
             return
         parts = [
-            TimelinePart(i.starts_at, i.ends_at, i.start, i.plan, i.rules) for i in event.intervals
+            TimelinePart(i.starts_at, i.ends_at, i.start, i.plan, i.plan_rules)
+            for i in event.intervals
         ]
         version = _ordered(event.epoch, event.timeline_version)
         if await work.rows.put_timeline(event.case_id, version, parts):

@@ -10,7 +10,7 @@ from shared.contracts.vocabulary import Verdict
 
 @dataclass(frozen=True, slots=True)
 class TimelinePart:
-    """`[starts_at, ends_at)` with the verdicts of the gate and the rules that speak there."""
+    """`[starts_at, ends_at)` with the verdicts of the gate and the rules that close planning."""
 
     starts_at: datetime
     ends_at: datetime

@@ -129,6 +129,7 @@ def _published(interval: Interval) -> TimelineInterval:
         start=interval.start,
         plan=interval.plan,
         rules=interval.rules,
+        plan_rules=interval.plan_rules,
         due=tuple(_due_item(due) for due in interval.due),
     )
 
