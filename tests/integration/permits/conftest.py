@@ -61,8 +61,8 @@ async def shared_databases(
         yield opened
 
 
-@pytest.fixture
-async def own_databases(
+@pytest.fixture(scope="session")
+async def emptied_databases(
     infra: Infra, permit_templates: Mapping[Service, str]
 ) -> AsyncIterator[dict[Service, PostgresDatabase]]:
     async for opened in _opened(infra, permit_templates):
@@ -76,6 +76,8 @@ def site(shared_databases: dict[Service, PostgresDatabase]) -> Site:
 
 
 @pytest.fixture
-def own_site(own_databases: dict[Service, PostgresDatabase]) -> Site:
-    """Databases of this test alone, for what touches all cases."""
-    return a_site(own_databases)
+async def own_site(emptied_databases: dict[Service, PostgresDatabase]) -> Site:
+    """Empty databases that no other test uses meanwhile, for what touches all cases."""
+    site = a_site(emptied_databases)
+    await site.empty()
+    return site

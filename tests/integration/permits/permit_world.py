@@ -54,6 +54,14 @@ LOCK_WAITS = """
 SELECT pid, query_start FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
+EMPTY_AUTHORITY = """
+TRUNCATE case_clearance, hold, permit, hold_wait, hold_acknowledgement, unpermitted_start,
+         authority_recovery, hold_page, outbox, stream_head
+"""
+EMPTY_HOLDER = """
+TRUNCATE fence, hold_replica, start, dose_subject, database_identity, parked_case, outbox,
+         stream_head
+"""
 BOTH = (Service.MANUFACTURING, Service.INFUSION_SCHEDULING)
 
 
@@ -226,6 +234,13 @@ class Site:
             service: replace(holder, world=holder.unit_of_work.world)
             for service, holder in self.holders.items()
         }
+
+    async def empty(self) -> None:
+        """Nothing is left in the tables of the protocol (the audit keeps what it has)."""
+        await self.query(Service.INTAKE, EMPTY_AUTHORITY)
+        await self.query(Service.INTAKE, "UPDATE stream_epoch SET epoch = 0")
+        for service in BOTH:
+            await self.query(service, EMPTY_HOLDER)
 
     async def open_case(self) -> UUID:
         case_id = uuid4()
