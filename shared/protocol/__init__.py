@@ -16,7 +16,7 @@ from shared.protocol.checklist import (
     eligibility_advice,
 )
 from shared.protocol.engine import decide, timeline
-from shared.protocol.facts import Fact, FactStatus, When
+from shared.protocol.facts import Fact, When
 from shared.protocol.findings import (
     Decision,
     Due,
@@ -50,6 +50,7 @@ from shared.protocol.statements import (
     parse_facts_document,
     parse_statement,
 )
+from shared.protocol.words import FactStatus
 
 __all__ = [
     "KINDS",

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from shared.protocol.clinic_time import ClinicTime
-from shared.protocol.facts import Correction, Fact, FactStatus, Measured
+from shared.protocol.facts import Correction, Fact, Measured
 from shared.protocol.statements import canonical, fact_to_json, kind_of
+from shared.protocol.words import FactStatus
 
 BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 """When a fact was known that says neither when it was true nor when it was recorded."""

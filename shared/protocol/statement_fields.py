@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.protocol import facts as f
 from shared.protocol import reading as r
+from shared.protocol import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,14 @@ _ANTIMICROBIAL_FIELDS = (
     Field("name", r.text),
     Field("from", r.day, "first"),
     Field("to", r.day, "last"),
-    Field("intent", r.word(f.Intent)),
+    Field("intent", r.word(words.Intent)),
 )
 HEADER = (
     Field("id", r.text),
     Field("version", r.whole),
     Field("effective", r.when),
     Field("recorded", r.instant),
-    Field("status", r.word(f.FactStatus)),
+    Field("status", r.word(words.FactStatus)),
     Field("source", r.text),
 )
 _PLAN = (Field("next_planned", r.day), Field("more_planned", r.flag))
@@ -97,7 +98,7 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
         f.Patient,
         (
             Field("birth_date", r.day),
-            Field("sex", r.word(f.Sex)),
+            Field("sex", r.word(words.Sex)),
             Field("childbearing_potential", r.flag),
             Field("weight_kg", r.number),
             Field("deceased", r.when_or_flag),
@@ -109,8 +110,8 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
             Field("name", r.text),
             _CLASSES,
             Field("route", r.text),
-            Field("intent", r.word(f.Intent)),
-            Field("premedication_for", r.word(f.PremedicationFor)),
+            Field("intent", r.word(words.Intent)),
+            Field("premedication_for", r.word(words.PremedicationFor)),
             Field("doses", r.items(record(f.Dose, *_DOSE_FIELDS))),
             Field("last_dose", r.day),
             *_PLAN,
@@ -134,7 +135,7 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
     "infection": (
         f.Infection,
         (
-            Field("type", r.word(f.InfectionType), required=True),
+            Field("type", r.word(words.InfectionType), required=True),
             Field("onset", r.when),
             Field("resolved", r.when),
             Field("fever_until", r.when),
@@ -148,7 +149,7 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
         f.Condition,
         (
             Field("concept", r.text, required=True),
-            Field("certainty", r.word(f.Certainty)),
+            Field("certainty", r.word(words.Certainty)),
             Field("onset", r.when),
             Field("resolved", r.when),
             _CODES,
@@ -179,7 +180,7 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
             Field("dose_id", r.text, required=True),
             Field("state", r.text, required=True),
             Field("lot", r.text),
-            Field("form", r.word(f.ProductForm)),
+            Field("form", r.word(words.ProductForm)),
             Field("formulated_at", r.when),
             Field("expires_at", r.when),
             Field("thawed_at", r.when),
@@ -248,7 +249,7 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
         (
             Field("rule", r.text, required=True),
             Field("gate", r.text, required=True),
-            Field("decision", r.word(f.ReviewOutcome), required=True),
+            Field("decision", r.word(words.ReviewOutcome), required=True),
             Field("by", r.texts, required=True),
             Field("facts", r.texts),
             Field("valid_until", r.when),

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from shared.protocol import facts as f
 from shared.protocol import reading as r
+from shared.protocol import words
 from shared.protocol.statement_fields import (
     HEADER,
     KIND_FIELDS,
@@ -71,7 +72,7 @@ def parse_statement(raw: object, *, zone: tzinfo, where: str = "") -> f.Fact | t
 def _spoken(raw: Mapping[str, Any]) -> dict[str, Any]:
     # A condition's `status` may say suspected, confirmed or refuted, which is not how final it is.
     given = dict(raw)
-    if given.get("kind") == "condition" and given.get("status") in set(f.Certainty):
+    if given.get("kind") == "condition" and given.get("status") in set(words.Certainty):
         given["certainty"] = given.pop("status")
     return given
 
@@ -193,9 +194,9 @@ def _dump(holder: object, fields: Iterable[Field]) -> dict[str, Any]:
 def _is_default(field: Field, value: object) -> bool:
     return (field.key, value) in {
         ("version", 1),
-        ("status", f.FactStatus.FINAL),
+        ("status", words.FactStatus.FINAL),
         ("withdrawn", False),
-        ("certainty", f.Certainty.CONFIRMED),
+        ("certainty", words.Certainty.CONFIRMED),
     }
 
 

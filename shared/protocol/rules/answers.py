@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.protocol.clinic_time import TICK, Moment
-from shared.protocol.facts import Override, ReviewDecision, ReviewOutcome, When
+from shared.protocol.facts import Override, ReviewDecision, When
 from shared.protocol.findings import Effect, FactRef, Finding, OverrideKind
 from shared.protocol.rules.check import Case
+from shared.protocol.words import ReviewOutcome
 
 SIGNERS_MIN = 2
 """An override needs a second signature (protocol: semantics.override.soft)."""

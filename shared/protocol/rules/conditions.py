@@ -9,16 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from shared.protocol.clinic_time import TICK, ClinicTime, Moment
-from shared.protocol.facts import (
-    Certainty,
-    Collection,
-    Condition,
-    Infection,
-    Infusion,
-    Patient,
-    Stated,
-    When,
-)
+from shared.protocol.facts import Collection, Condition, Infection, Infusion, Patient, Stated, When
 from shared.protocol.findings import Effect, Finding, FindingKind, Need
 from shared.protocol.record import Record
 from shared.protocol.resolution import BEFORE_ALL
@@ -27,6 +18,7 @@ from shared.protocol.rules.check import Case, Check
 from shared.protocol.rules.items import item_edges, item_known
 from shared.protocol.rules.known import ANY_AGE, metric_edges, union_edges
 from shared.protocol.rules.measurements import standing, values
+from shared.protocol.words import Certainty
 
 DECEASED = "deceased"
 Edges = tuple[set[date], set[datetime]]

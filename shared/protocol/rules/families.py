@@ -9,7 +9,7 @@ from datetime import datetime
 
 from shared.contracts.vocabulary import Gate
 from shared.protocol.clinic_time import Moment
-from shared.protocol.facts import Product, ProductForm
+from shared.protocol.facts import Product
 from shared.protocol.findings import EFFECT_RANK, Effect, Finding, FindingKind
 from shared.protocol.record import Record
 from shared.protocol.rulebook.rows import ConditionRule
@@ -30,6 +30,7 @@ from shared.protocol.rules.positive_test import positive_test_checks
 from shared.protocol.rules.product import FRESH_CLOCK, chosen, clock, product_checks
 from shared.protocol.rules.steroids import steroid_checks
 from shared.protocol.rules.washout import washout_checks
+from shared.protocol.words import ProductForm
 
 
 def _conditions(case: Case) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Infection rules: fever, active infection, clear days after one, positive tests, prophylaxis.
+"""Infection rules: active infection, clear days after one, prophylaxis.
 
 Invariant: an infection is over only when it is stated to be resolved; a therapeutic antimicrobial
 that runs is an infection until it ends. Severity that is not stated counts as serious.
@@ -8,15 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from shared.protocol.clinic_time import TICK, Moment
-from shared.protocol.facts import (
-    Antimicrobial,
-    Infection,
-    Intent,
-    Medication,
-    Stated,
-    When,
-)
+from shared.protocol.clinic_time import Moment
+from shared.protocol.facts import Antimicrobial, Infection, Medication, Stated, When
 from shared.protocol.findings import Effect, Finding, FindingKind, Need
 from shared.protocol.rulebook.rows import (
     ActiveInfectionRule,
@@ -35,16 +28,14 @@ from shared.protocol.rules.conditions import (
     statements,
 )
 from shared.protocol.rules.courses import courses
+from shared.protocol.rules.fever import fever_check, neutropenia_check
 from shared.protocol.rules.items import item_edges, item_known
 from shared.protocol.rules.known import (
     ANY_AGE,
     ONE_DAY,
-    evidence_of,
-    metric_edges,
-    metric_known,
     union_edges,
 )
-from shared.protocol.rules.measurements import Value, shown, values
+from shared.protocol.words import Intent
 
 THERAPEUTIC = "antimicrobial_therapeutic"
 OFTEN_PROPHYLACTIC = "antimicrobial_often_prophylactic"
@@ -98,7 +89,7 @@ def infection_checks(case: Case) -> Iterator[Check]:
             continue
         match rule:
             case MetricRule(lookback_hours=int()):
-                yield _fever(case, rule)
+                yield fever_check(case, rule)
             case ActiveInfectionRule():
                 yield from _active(case, rule)
             case AfterInfectionRule():
@@ -106,112 +97,9 @@ def infection_checks(case: Case) -> Iterator[Check]:
             case ProphylaxisRule():
                 yield from _prophylaxis(case, rule)
             case FebrileNeutropeniaRule():
-                yield _febrile_neutropenia(case, rule)
+                yield neutropenia_check(case, rule)
             case _:
                 pass
-
-
-# Fever
-
-
-@dataclass(frozen=True, slots=True)
-class Fever:
-    """A time of fever: from `begin`, last seen at `end`."""
-
-    fact: Stated
-    begin: datetime
-    end: datetime
-    shown: str
-
-
-def fevers(case: Case, limit: object) -> tuple[Fever, ...]:
-    """Return every temperature at or above the limit, and fevers stated with an infection."""
-    found = [
-        Fever(value.fact, value.earliest, value.latest, value.shown)
-        for value in values(case.record, "body_temp")
-        if value.is_usable and _reaches(value, limit)
-    ]
-    for infection in case.record.all(Infection):
-        if infection.fever_until is not None:
-            time = case.time
-            begin = infection_begin(infection) or infection.fever_until
-            end = time.latest(infection.fever_until)
-            found.append(Fever(infection, min(time.earliest(begin), end), end, ""))
-    return tuple(found)
-
-
-def _reaches(value: Value, limit: object) -> bool:
-    return value.high is None or value.high >= limit  # type: ignore[operator]  # a Fraction
-
-
-def _fever_edges(found: Sequence[Fever], hours: int) -> set[datetime]:
-    starts = {fever.begin for fever in found}
-    return starts | {fever.end + timedelta(hours=hours) for fever in found}
-
-
-def _fever(case: Case, rule: MetricRule) -> Check:
-    limits = rule.limits[case.gate]
-    hours = rule.lookback_hours or 0
-    found = fevers(case, limits.hold_min)
-
-    def find(at: Moment) -> Sequence[Finding]:
-        recent = _recent(found, hours, at)
-        if not recent:
-            return ()
-        last = max(recent, key=lambda fever: (fever.end, fever.fact.id))
-        return (
-            case.finding(
-                rule.rule,
-                "infection.fever",
-                episode=rule.metric,
-                uses=tuple(fever.fact for fever in recent),
-                value=last.shown or None,
-                limit=f"{shown(limits.hold_min or 0)} {rule.unit}",  # type: ignore[arg-type]
-                since=last.fact.effective or last.end,
-                clears_at=last.end + timedelta(hours=hours),
-                hours=hours,
-            ),
-        )
-
-    return Check(find, (), frozenset(_fever_edges(found, hours)))
-
-
-def _recent(found: Sequence[Fever], hours: int, at: Moment) -> list[Fever]:
-    """Return the fevers of the hours before the moment; at exactly that many hours it is clear."""
-    window = timedelta(hours=hours)
-    return [f for f in found if f.begin <= at.instant < f.end + window]
-
-
-def _febrile_neutropenia(case: Case, rule: FebrileNeutropeniaRule) -> Check:
-    found = fevers(case, rule.temp_min)
-    age = evidence_of(case.record, case.gate)["anc"][1]
-    hours = rule.lookback_hours
-
-    def find(at: Moment) -> Sequence[Finding]:
-        stated = present(case.record, rule.condition, at)
-        recent = _recent(found, hours, at)
-        known = metric_known(case.record, "anc", at, age, case.gate).in_date if recent else ()
-        low = [v for v in known if v.low is None or v.low < rule.anc_below]
-        if not stated and not low:
-            return ()
-        because = (*stated, *(f.fact for f in recent if low), *(v.fact for v in low))
-        clear = None if stated else max(f.end for f in recent) + timedelta(hours=hours)
-        return (
-            case.finding(
-                rule.rule,
-                "infection.febrile_neutropenia",
-                episode=rule.condition,
-                uses=because,
-                clears_at=clear,
-            ),
-        )
-
-    parts = [condition_edges(case.record, rule.condition), metric_edges(case.record, "anc", age)]
-    parts.append((set(), _fever_edges(found, hours)))
-    return Check(find, *union_edges(parts))
-
-
-# Active infection and the days after it
 
 
 def episodes(case: Case) -> tuple[Episode, ...]:
@@ -419,6 +307,3 @@ class _ProphylaxisCheck:
                 drug=self.drug.name,
             ),
         )
-
-
-__all__ = ["TICK", "Episode", "Fever", "episodes", "fevers", "infection_checks"]

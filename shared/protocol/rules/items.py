@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from shared.protocol.clinic_time import TICK, Moment
-from shared.protocol.facts import Evidence, FactStatus, Stated, When
+from shared.protocol.facts import Evidence, Stated, When
 from shared.protocol.findings import FindingKind
 from shared.protocol.record import Record
 from shared.protocol.rulebook.rows import Age, Item, MetricRule
@@ -24,6 +24,7 @@ from shared.protocol.rules.known import (
     metric_known,
 )
 from shared.protocol.rules.measurements import mentioned, values
+from shared.protocol.words import FactStatus
 
 
 @dataclass(frozen=True, slots=True)

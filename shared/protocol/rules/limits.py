@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from shared.contracts.vocabulary import Gate
 from shared.protocol.clinic_time import Moment, birthday
-from shared.protocol.facts import Collection, Sex
+from shared.protocol.facts import Collection
 from shared.protocol.findings import EFFECT_RANK, Effect, Finding, FindingKind, Need
 from shared.protocol.rulebook.rows import Age, Limits, MetricRule, Rule
 from shared.protocol.rules.check import Case, Check
@@ -33,6 +33,7 @@ from shared.protocol.rules.measurements import (
     standing,
     values,
 )
+from shared.protocol.words import Sex
 
 GILBERT = "gilbert_syndrome"
 NOT_CHILDBEARING = ("hysterectomy", "menopause")

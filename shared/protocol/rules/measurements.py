@@ -12,19 +12,11 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 from shared.protocol.clinic_time import ClinicTime, Moment, full_years
-from shared.protocol.facts import (
-    FactStatus,
-    Lab,
-    Measured,
-    Patient,
-    Performance,
-    Sex,
-    Stated,
-    Vital,
-)
+from shared.protocol.facts import Lab, Measured, Patient, Performance, Stated, Vital
 from shared.protocol.record import Record
 from shared.protocol.resolution import BEFORE_ALL
 from shared.protocol.rulebook.tables import Tables
+from shared.protocol.words import FactStatus, Sex
 
 _DATE_SPAN_MAX = timedelta(days=2)
 """Longer than any local day, with room for a clock change."""

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from shared.contracts.vocabulary import Gate
 from shared.protocol.clinic_time import TICK, Moment, plus_months
-from shared.protocol.facts import Infusion, Product, ProductForm, ReleaseTest, Stated
+from shared.protocol.facts import Infusion, Product, ReleaseTest, Stated
 from shared.protocol.findings import Effect, Finding, FindingKind, Need
 from shared.protocol.rulebook.rows import ReleaseRule
 from shared.protocol.rules.check import Case, Check
@@ -19,6 +19,7 @@ from shared.protocol.rules.conditions import has_begun, has_come
 from shared.protocol.rules.course_rules import pause_edges, paused
 from shared.protocol.rules.known import MISSING
 from shared.protocol.rules.measurements import shown
+from shared.protocol.words import ProductForm
 
 RELEASED = frozenset({"released", "released_sterility_pending"})
 PENDING = frozenset({"pending", "no_growth_so_far"})

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 
-from shared.protocol.facts import Dose, Intent, Medication
+from shared.protocol.facts import Dose, Medication
 from shared.protocol.record import Record
 from shared.protocol.rulebook.rows import SteroidRules
 from shared.protocol.rules.courses import courses
+from shared.protocol.words import Intent
 
 ONE_DAY = timedelta(days=1)
 SYSTEMIC = "corticosteroid_systemic"

@@ -17,7 +17,8 @@ from shared.protocol import (
     parse_facts_document,
     parse_statement,
 )
-from shared.protocol.facts import Certainty, Condition, FactStatus, Lab, Medication
+from shared.protocol.facts import Condition, Lab, Medication
+from shared.protocol.words import Certainty, FactStatus
 
 EXAMPLES: list[dict[str, Any]] = [
     {
