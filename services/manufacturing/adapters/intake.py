@@ -19,6 +19,8 @@ from shared.ports import Http, HttpAnswer, HttpUnreachableError
 #: a person waits for these answers
 TIMEOUT_SECONDS: Final = 3.0
 _OK: Final = range(200, 300)
+#: the finding that lists all unknown items; the rule that needs an item says so itself
+_SUMMARY: Final = "evidence"
 
 
 class IntakeAuthority:
@@ -51,10 +53,10 @@ class IntakeAuthority:
         """The rules of the findings that shut the gate now; empty when it is open."""
         answer = await self._call("GET", f"/cases/{case_id}/decisions/{gate.value}")
         document = _document(answer)
-        found = [f["rule"] for f in document.get("findings", ()) if f.get("effect") != "info"]
+        found = [f for f in document.get("findings", ()) if f.get("effect") != "info"]
         if not found and document.get("decision") != "GO":
             raise AuthorityUnreachableError("a shut gate without a finding")
-        return [str(rule) for rule in found]
+        return [str(f["rule"]) for f in found if f.get("episode") != _SUMMARY]
 
     async def _post(
         self, path: str, body: Mapping[str, object], *, key: UUID | None = None

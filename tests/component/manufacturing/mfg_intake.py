@@ -78,7 +78,9 @@ class FakeIntake:
         return _answer(200 if known else 201, {**document, "state": "EFFECTIVE"})
 
     def _decision(self) -> HttpAnswer:
-        findings = [{"rule": rule, "effect": "hold"} for rule in self.shut_by]
+        findings = [{"rule": rule, "effect": "hold", "episode": rule} for rule in self.shut_by]
+        if findings:  # the engine adds one that sums up what is unknown
+            findings.append({"rule": "DATA-008", "effect": "hold", "episode": "evidence"})
         return _answer(200, {"decision": "NO_GO_HOLD" if findings else "GO", "findings": findings})
 
 

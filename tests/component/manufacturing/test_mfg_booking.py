@@ -4,10 +4,13 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from mfg_rig import RULES, Answer, Plant
 
 from shared.contracts.coordination import CaseClosed, ConsentRecorded, ConsentWithdrawn
 from shared.contracts.vocabulary import Gate, Role, Verdict
+
+pytestmark = pytest.mark.component
 
 BOOKER = ("u-co", Role.COORDINATOR)
 

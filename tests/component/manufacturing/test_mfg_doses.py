@@ -10,6 +10,8 @@ from mfg_rig import Plant
 from shared.contracts.vocabulary import Role
 from shared.persistence.database import ConstraintError
 
+pytestmark = pytest.mark.component
+
 
 async def issue_rows(plant: Plant, dose_id: UUID) -> list[dict[str, object]]:
     return await plant.rows("SELECT * FROM dose_issue WHERE dose_id = $1", dose_id)

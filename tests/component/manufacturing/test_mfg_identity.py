@@ -6,6 +6,8 @@ from mfg_rig import Plant
 from services.manufacturing.application.place_hold import send_waiting_holds
 from shared.contracts.vocabulary import Role
 
+pytestmark = pytest.mark.component
+
 CHAIR = ("u-nurse", Role.APHERESIS_PHYSICIAN)
 
 

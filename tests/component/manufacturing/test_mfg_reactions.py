@@ -14,6 +14,8 @@ from shared.contracts.event import Event
 from shared.contracts.infusion import InfusionCompleted, InfusionStarted, InfusionStopped
 from shared.contracts.vocabulary import Gate, HoldKind, OnRunning, Role, Verdict
 
+pytestmark = pytest.mark.component
+
 START, PERMIT = UUID(int=11), UUID(int=12)
 
 

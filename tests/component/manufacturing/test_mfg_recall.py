@@ -10,6 +10,8 @@ from services.manufacturing.application.place_hold import send_waiting_holds
 from shared.contracts.infusion import InfusionStarted
 from shared.contracts.vocabulary import Role
 
+pytestmark = pytest.mark.component
+
 QA = ("u-qa-1", Role.QA_RELEASE)
 
 

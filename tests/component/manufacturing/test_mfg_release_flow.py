@@ -9,6 +9,8 @@ from mfg_rig import CRYO_RESULTS, FRESH_RESULTS, Answer, Plant
 from shared.contracts.vocabulary import Role
 from shared.persistence.database import ConstraintError
 
+pytestmark = pytest.mark.component
+
 
 async def test_a_fresh_dose_reaches_its_infusion(plant: Plant) -> None:
     case_id = await plant.open_case()

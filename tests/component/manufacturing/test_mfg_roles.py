@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+import pytest
 from mfg_rig import Plant
 
 from shared.contracts.vocabulary import Role
 from shared.testing.role_matrix import check_role_matrix
+
+pytestmark = pytest.mark.component
 
 READERS = {
     *(role.value for role in Role if role is not Role.OPS),
