@@ -1,13 +1,14 @@
 """Puts the console together: what it projects, its pages, its live streams, its sign-in."""
 
-from collections.abc import Callable
 from typing import Final
 
 from fastapi import FastAPI
 
+from services.console.changes import Changes
 from services.console.groups import KafkaGroups
-from services.console.live import KafkaLogReader, Live, LogReader
+from services.console.live import KafkaLogReader, Live
 from services.console.pages.http_case import router as case_router
+from services.console.pages.http_changes import router as changes_router
 from services.console.pages.http_common import router as common_router
 from services.console.pages.http_stream import router as stream_router
 from services.console.pages.http_tables import router as tables_router
@@ -58,30 +59,31 @@ def console_app(
     database: Database,
     authenticator: Authenticator,
     figures: Figures,
-    reader: Callable[[], LogReader],
+    live: Live,
+    changes: Changes,
     groups: Groups,
-) -> tuple[FastAPI, Live]:
-    """The pages as an app, and its live streams, which somebody must end at a stop."""
+) -> FastAPI:
+    """The pages as an app. At a stop, `live` and `changes` must be ended first."""
     protocol = load_protocol()
     pages = Pages(mode=settings.mode, protocol=protocol.version, protocol_status=protocol.status)
-    live = Live(reader)
     sessions = Sessions(database, world.machine_clock)
     app = create_app(
         Service.CONSOLE,
         routers=[
-            common_router, worklist_router, case_router, stream_router, tables_router,
+            common_router, worklist_router, case_router, stream_router, changes_router,
+            tables_router,
             sign_in_router(_sign_in(settings, world, database, authenticator, sessions, pages)),
         ],
         world=world,
         authenticator=SessionAuthenticator(sessions, authenticator),
         mode=settings.mode,
         figures=figures,
-        state={"parts": ConsoleParts(database, world, pages, protocol, live, groups)},
+        state={"parts": ConsoleParts(database, world, pages, protocol, live, changes, groups)},
         token_of=credential_of,
         open_paths=OPEN_PATHS,
     )  # fmt: skip
     app.add_middleware(Shell, pages=pages)
-    return app, live
+    return app
 
 
 def _sign_in(
@@ -122,20 +124,27 @@ async def build(around: Surroundings[ConsoleSettings]) -> ServiceParts[Tx]:
     """The parts of the process."""
     settings = around.settings
     kafka = KafkaSettings(bootstrap=settings.kafka_bootstrap, client_id="console-viewer")
-    app, live = console_app(
+    live, changes = Live(lambda: KafkaLogReader(kafka)), Changes()
+    app = console_app(
         settings,
         world=around.world,
         database=around.database,
         authenticator=around.authenticator,
         figures=around.figures,
-        reader=lambda: KafkaLogReader(kafka),
+        live=live,
+        changes=changes,
         groups=KafkaGroups(kafka),
     )
+
+    def end_streams() -> None:
+        live.end()
+        changes.end()
+
     return ServiceParts(
         app=app,
         unit_of_work=unit_of_work(around.database, around.world),
-        reactions=reactions(),
-        end_streams=live.end,
+        reactions=reactions(changes.note),
+        end_streams=end_streams,
     )
 
 

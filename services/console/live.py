@@ -166,9 +166,12 @@ class KafkaLogReader:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One step of a viewer's stream: where it stands, and the record seen there, if any."""
+    """One step of a viewer's stream: where it stands, and the record seen there, if any.
 
-    places: str
+    `places` None: the bus was lost before the stream stood anywhere.
+    """
+
+    places: str | None
     record: Record | None = None
     missing: int = 0
     trouble: bool = False
@@ -195,13 +198,15 @@ class Live:
     async def watch(self, after: Vector | None, *, seconds: float) -> AsyncIterator[Seen]:
         """Every event after the vector, each with the vector behind it, for some time."""
         reader = self._reader()
+        reached = None if after is None else write_vector(after)
         self._viewers += 1
         try:
             async for step in self._steps(reader, after, seconds):
+                reached = step.places
                 yield step
         except BusError as error:
             _LOG.warning("stream_interrupted", extra={"error": type(error).__name__})
-            yield Seen("" if after is None else write_vector(after), trouble=True)
+            yield Seen(reached, trouble=True)
         finally:
             self._viewers -= 1
             await reader.stop()

@@ -41,11 +41,15 @@ class IntervalRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleWords:
-    """What the rulebook says of a rule. Empty words for one that this rulebook lacks."""
+    """What the rulebook says of a rule. Empty words for one that this rulebook lacks.
+
+    `evidence`: the item that must be on record and in date, for a rule that asks for nothing else.
+    """
 
     title: str
     override: str
     by: tuple[str, ...]
+    evidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,16 @@ class GateState:
     due: tuple[Mapping[str, Any], ...]
     next_go: datetime | None
     next_plan: datetime | None
+
+    @property
+    def conditions(self) -> tuple[Blocking, ...]:
+        """The rules that ask for more than an item of evidence."""
+        return tuple(rule for rule in self.rules if rule.words.evidence is None)
+
+    @property
+    def evidence(self) -> tuple[Blocking, ...]:
+        """The rules that ask for an item of evidence on record and in date."""
+        return tuple(rule for rule in self.rules if rule.words.evidence is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +137,11 @@ def go_ahead(known: Known) -> GoAhead:
     """The answer. A certain no outweighs what is not known; both are said."""
     unknown = tuple(_unknown(known))
     if known.closed_because is not None:
-        return GoAhead(
-            Standing.CLOSED, f"No: the case is closed ({known.closed_because}).", unknown
-        )
-    against = tuple(_against(known))
+        sentence = f"No: the case is closed ({known.closed_because.replace('_', ' ')})."
+        return GoAhead(Standing.CLOSED, sentence, unknown)
+    against = _against(known)
     if against:
-        return GoAhead(Standing.NO, f"No: {' and '.join(against)}.", unknown)
+        return GoAhead(Standing.NO, f"No: {_listed(against)}.", unknown)
     if unknown:
         return GoAhead(Standing.UNKNOWN, "Not known, so it may not start.", unknown)
     sentence = "Nothing on record stands against it now. The start permit decides at the bedside."
@@ -138,12 +151,20 @@ def go_ahead(known: Known) -> GoAhead:
 def _against(known: Known) -> Sequence[str]:
     found = []
     if known.open_holds:
-        found.append(counted(known.open_holds, "open hold"))
-    verdict = known.gate.verdict
-    if verdict is not None and verdict != GO:
-        rules = known.gate.rules
-        found.append(counted(len(rules), "rule") + " against it" if rules else f"verdict {verdict}")
+        found.append(f"{counted(known.open_holds, 'open hold')}")
+    gate = known.gate
+    if gate.verdict is not None and gate.verdict != GO:
+        if gate.conditions:
+            found.append(f"{counted(len(gate.conditions), 'rule')} against it")
+        if gate.evidence:
+            found.append(f"{counted(len(gate.evidence), 'item')} of evidence missing or too old")
+        if not gate.rules:
+            found.append(f"the infusion gate says {gate.verdict}")
     return found
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _unknown(known: Known) -> Sequence[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
 from services.console.pages import go_ahead, reads
 from services.console.pages.chains import chains
@@ -43,7 +43,7 @@ async def case_page(
     case_id: UUID,
     zoom: Zoom = "compact",
     events: Annotated[int, Query(ge=1, le=reads.LOG_ROWS_MAX)] = EVENTS_SHOWN,
-) -> HTMLResponse:
+) -> Response:
     """The case as the events of all services tell of it."""
     async with parts.database.transaction() as tx:
         card = await reads.case_card(tx, case_id)
@@ -53,13 +53,14 @@ async def case_page(
         around = frame(request, parts, viewer, heard)
         state = await _state(tx, parts, card, around["silent"])
         log = await reads.log_of_case(tx, case_id, events + 1)
-    return parts.pages.page(
+    return parts.pages.refreshed(
+        request,
         "case.html",
         **around,
         **state,
         card=card,
         zoom=zoom,
-        chains=chains(log[:events]),
+        chains=chains(log[:events], together=zoom == "compact"),
         visible=partial(visible_detail, clinical=around["clinical"]),
         events=events,
         more=len(log) > events,
@@ -107,7 +108,8 @@ async def _state(
 
 def rule_words(protocol: Protocol) -> dict[str, go_ahead.RuleWords]:
     """What the rulebook says of each rule."""
+    items = {evidence.rule.id: evidence.item for evidence in protocol.evidence}
     return {
-        name: go_ahead.RuleWords(rule.title, rule.override.value, tuple(rule.by))
+        name: go_ahead.RuleWords(rule.title, rule.override.value, tuple(rule.by), items.get(name))
         for name, rule in protocol.rules.items()
     }

@@ -136,7 +136,7 @@ async def stream_events(
 
 
 def _place(last_event_id: str | None, after: str | None) -> Vector | None:
-    text = last_event_id if last_event_id is not None else after
+    text = last_event_id or after  # a browser that has seen no event may send an empty id
     return None if text is None else read_vector(text)
 
 

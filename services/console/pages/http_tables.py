@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
 from services.console.groups import Positions
 from services.console.pages import reads
@@ -48,21 +48,19 @@ class LagSum:
 
 
 @router.get("/alerts")
-async def alerts(
-    request: Request, parts: Parts, viewer: Viewer, closed: bool = False
-) -> HTMLResponse:
+async def alerts(request: Request, parts: Parts, viewer: Viewer, closed: bool = False) -> Response:
     """All alerts that are not closed; with `closed`, those too."""
     async with parts.database.transaction() as tx:
         found = await reads.alerts(tx, None, closed=closed)
         heard = await reads.streams(tx)
     around = frame(request, parts, viewer, heard)
-    return parts.pages.page(
-        "alerts.html", **around, found=found, closed=closed, rows_max=reads.ALERT_ROWS_MAX
+    return parts.pages.refreshed(
+        request, "alerts.html", **around, found=found, closed=closed, rows_max=reads.ALERT_ROWS_MAX
     )
 
 
 @router.get("/parked")
-async def parked(request: Request, parts: Parts, viewer: Viewer) -> HTMLResponse:
+async def parked(request: Request, parts: Parts, viewer: Viewer) -> Response:
     """What any service has put aside because it could not process it."""
     async with parts.database.transaction() as tx:
         others = await reads.parkings(tx, None)
@@ -70,11 +68,13 @@ async def parked(request: Request, parts: Parts, viewer: Viewer) -> HTMLResponse
         dead = await reads.dead_letters(tx)
         heard = await reads.streams(tx)
     around = frame(request, parts, viewer, heard)
-    return parts.pages.page("parked.html", **around, others=others, own=own, dead=dead)
+    return parts.pages.refreshed(
+        request, "parked.html", **around, others=others, own=own, dead=dead
+    )
 
 
 @router.get("/lag")
-async def lag(request: Request, parts: Parts, viewer: Viewer) -> HTMLResponse:
+async def lag(request: Request, parts: Parts, viewer: Viewer) -> Response:
     """How far every service is behind, in events and seconds."""
     try:
         positions = await parts.groups.positions(GROUPS)
@@ -83,7 +83,8 @@ async def lag(request: Request, parts: Parts, viewer: Viewer) -> HTMLResponse:
     async with parts.database.transaction() as tx:
         heard = await reads.streams(tx)
         rows = [] if positions is None else await _rows(tx, positions, parts)
-    return parts.pages.page(
+    return parts.pages.refreshed(
+        request,
         "lag.html",
         **frame(request, parts, viewer, heard),
         heard=heard,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
 from services.console.pages import reads, words
 from services.console.pages.viewer import Parts, Viewer, frame
@@ -31,7 +31,7 @@ async def worklist(
     code: Annotated[str, Query(max_length=20)] = "",
     closed: bool = False,
     page: Annotated[int, Query(ge=1, le=_PAGES_MAX)] = 1,
-) -> HTMLResponse:
+) -> Response:
     """The worklist under a filter that the address holds."""
     asked = reads.WorklistFilter(
         None if urgency is None else _NUMBERS[urgency], kind, owner.value if owner else None,
@@ -44,7 +44,8 @@ async def worklist(
         gates = await reads.infusion_gates(tx, cases, now)
         infusions = await reads.next_infusions(tx, cases)
         heard = await reads.streams(tx)
-    return parts.pages.page(
+    return parts.pages.refreshed(
+        request,
         "worklist.html",
         **frame(request, parts, viewer, heard),
         asked=asked,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
-from fastapi.responses import HTMLResponse
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from services.console.live import LETTERS
@@ -23,6 +24,10 @@ POLICY: Final = (
 )
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _DIGITS: Final = 12
+#: sent by a page that asks for itself anew: the digest of how it looks
+SEEN_HEADER: Final = "Tandem-Seen"
+#: where templates want that digest
+_SEEN: Final = "@seen@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,19 @@ class Pages:
     def page(self, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
         """The rendered template as an answer."""
         return HTMLResponse(self.text(name, **values), status_code=status)
+
+    def refreshed(
+        self,
+        request: Request,
+        name: str,
+        **values: Any,  # noqa: ANN401 - what templates show
+    ) -> Response:
+        """The page; nothing (204) for a page that asks for itself anew and would look the same."""
+        text = self.text(name, **values)
+        looks = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+        if request.headers.get(SEEN_HEADER) == looks:
+            return Response(status_code=204)
+        return HTMLResponse(text.replace(_SEEN, looks))
 
     def plain(self, name: str, *, status: int = 200, **values: Any) -> HTMLResponse:  # noqa: ANN401
         """A page for nobody in particular: no name, no navigation, no data."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Protocol, cast
 
 from fastapi import Depends, Request
 
+from services.console.changes import Changes
 from services.console.groups import Positions
 from services.console.live import Live
 from services.console.pages.reads import StreamRow
@@ -49,6 +50,7 @@ class ConsoleParts:
     pages: Pages
     protocol: Rulebook
     live: Live
+    changes: Changes
     groups: Groups
 
 

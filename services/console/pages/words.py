@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
+from markupsafe import Markup
+
+from services.console.pages.times import Times
 from services.console.projections.detail import IDS
 
 _TYPE: Final = re.compile(r"tandem\.[a-z]+\.(?P<slug>[a-z-]+)\.v\d+")
@@ -61,10 +65,10 @@ def role_words(role: str) -> str:
     return role.replace("_", " ").replace(":", ": ")
 
 
-def detail_parts(detail: Mapping[str, Any]) -> list[tuple[str, str]]:
+def detail_parts(detail: Mapping[str, Any], times: Times) -> list[tuple[str, str | Markup]]:
     """What an event tells besides its ids, as (name, words), in a fixed order."""
     return [
-        (name.replace("_", " "), _words(value))
+        (name.replace("_", " "), _words(name, value, times))
         for name, value in sorted(detail.items())
         if name not in IDS
     ]
@@ -73,25 +77,48 @@ def detail_parts(detail: Mapping[str, Any]) -> list[tuple[str, str]]:
 def id_parts(detail: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The ids that an event names."""
     return [
-        (name.replace("_", " "), _words(value))
+        (name.replace("_", " "), ", ".join(value) if isinstance(value, list) else str(value))
         for name, value in sorted(detail.items())
         if name in IDS
     ]
 
 
-def _words(value: object) -> str:
+def _words(name: str, value: object, times: Times) -> str | Markup:
     match value:
         case bool():
             return "yes" if value else "no"
         case list():
-            return ", ".join(str(part) for part in value)
+            return ", ".join(code_words(str(part)) for part in value)
+        case str() if name.endswith(("_at", "_until")) or name == "since":
+            return _instant_words(value, times)
+        case str():
+            return code_words(value)
         case _:
             return str(value)
+
+
+def code_words(code: str) -> str:
+    """A code in lower case as words; rule ids and the like stay as they are."""
+    return code.replace("_", " ") if code.islower() else code
+
+
+def _instant_words(text: str, times: Times) -> str | Markup:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return times.minute(instant) if instant.tzinfo else text
 
 
 def counted(number: int, noun: str) -> str:
     """The number with its noun."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def span_words(span: tuple[int, int]) -> str:
+    """A shortest and a longest time in milliseconds."""
+    shortest, longest = (duration_words(end) for end in span)
+    return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
 def duration_words(milliseconds: float) -> str:

@@ -7,6 +7,7 @@ cannot read parks the case here, without a hold; the case then shows as unknown.
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from services.console.projections import (
     coordination,
@@ -28,6 +29,7 @@ from shared.messaging.unit_of_work import Work
 from shared.persistence.database import Tx
 
 Projection = Callable[[Tx, Envelope[Any]], Awaitable[None]]
+Changed = Callable[[UUID], None]
 
 PROJECTIONS: Final[Mapping[type[Event], Projection]] = {
     coord.CaseOpened: coordination.open_case,
@@ -75,17 +77,25 @@ PROJECTIONS: Final[Mapping[type[Event], Projection]] = {
 }
 
 
-async def project(projection: Projection | None, work: Work[Tx], envelope: Envelope[Any]) -> None:
-    """Logs the event and writes what else it changes."""
+async def project(
+    projection: Projection | None, changed: Changed, work: Work[Tx], envelope: Envelope[Any]
+) -> None:
+    """Logs the event and writes what else it changes; after the commit, says that it changed."""
     await log_event(work.tx, envelope)
     if projection is not None:
         await projection(work.tx, envelope)
+    work.after_commit.append(partial(changed, envelope.case_id))
 
 
-def reactions() -> Reactions[Tx]:
-    """The console's reactions: every event of the catalogue, from all four topics."""
+def reactions(changed: Changed = lambda _: None) -> Reactions[Tx]:
+    """The console's reactions: every event of the catalogue, from all four topics.
+
+    `changed` is told the case of each event whose effects were committed.
+    """
     return Reactions(
         consumer=Service.CONSOLE,
         topics=frozenset(TOPIC_OF.values()),
-        handlers={model: partial(project, PROJECTIONS.get(model)) for model in EVENTS.values()},
+        handlers={
+            model: partial(project, PROJECTIONS.get(model), changed) for model in EVENTS.values()
+        },
     )
