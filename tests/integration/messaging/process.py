@@ -16,10 +16,12 @@ from uuid import UUID, uuid4
 from shared.contracts.vocabulary import Service
 from shared.messaging.bus import Delivery, Outgoing, SendError
 from shared.messaging.consumer import Kernel
+from shared.messaging.early import Filler
 from shared.messaging.kafka import KafkaBus, KafkaSettings, KafkaSink
 from shared.messaging.reactions import lock_case_rows
 from shared.messaging.relay import Relay
 from shared.messaging.unit_of_work import Cause
+from shared.messaging.wakes import PostgresWakes
 from shared.persistence.postgres import PostgresDatabase
 from tests.integration.messaging.rig import Store, consent, reactions, world
 
@@ -65,9 +67,12 @@ async def run_relay(_order: dict[str, Any], store: Store, settings: KafkaSetting
     relay = Relay(
         database=store.database, sink=KafkaBus(settings).sink(), world=world(), name="intake"
     )
+    wakes = PostgresWakes(store.dsn, world().waiter)
+    listening = asyncio.create_task(wakes.listen(relay.wake))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, relay.stop)
     say("running")
     await relay.run()
+    listening.cancel()
 
 
 async def run_consumer(order: dict[str, Any], store: Store, settings: KafkaSettings) -> None:
@@ -81,11 +86,17 @@ async def run_consumer(order: dict[str, Any], store: Store, settings: KafkaSetti
         ordinal=ordinal,
     )  # fmt: skip
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, kernel.stop)
+    filler = Filler(
+        chosen, store.unit_of_work(chosen.consumer), figures=kernel.figures, hint=kernel.early_hint
+    )
+    filling = asyncio.create_task(filler.run())
     running = asyncio.create_task(kernel.run())
     started = asyncio.create_task(kernel.started.wait())
     await asyncio.wait({running, started}, return_when=asyncio.FIRST_COMPLETED)
     say("running" if started.done() else "refused")
     await running
+    filler.stop()
+    await filling
 
 
 ROLES = {"commit_and_stick": commit_and_stick, "relay": run_relay, "consumer": run_consumer}

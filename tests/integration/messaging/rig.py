@@ -174,6 +174,19 @@ class Rig:
         dsn = await self.infra.create_database(name, template=self._template)
         return Store(dsn, await PostgresDatabase.open(dsn))
 
+    async def back_up_infusion(self) -> str:
+        """A copy of the consumer's database as it is now."""
+        await self.infusion.database.close()
+        copy = await self.infra.create_database("backup", template=self.infusion.dsn)
+        self.infusion.database = await PostgresDatabase.open(self.infusion.dsn)
+        return copy
+
+    async def restore_infusion(self, backup: str) -> None:
+        """The consumer's database is the copy from now on; what came after it is gone."""
+        await self.infusion.database.close()
+        await self.infra.drop_database(self.infusion.dsn)
+        self.infusion = Store(backup, await PostgresDatabase.open(backup))
+
     async def close(self) -> None:
         for store in (self.intake, self.infusion):
             await store.database.close()
