@@ -72,7 +72,7 @@ async def until_gone(pid: int) -> None:
     async def gone() -> bool:
         return identify(pid) is None
 
-    await wait_until(gone, f"the end of process {pid}", within_seconds=5)
+    await wait_until(gone, f"the end of process {pid}", within_seconds=20)
 
 
 async def test_programs_start_after_those_they_need_and_stop_before_them() -> None:
@@ -162,7 +162,7 @@ async def test_a_program_with_restarts_comes_back() -> None:
             now = runner.state().programs
             return bool(now) and now[0].process != first and now[0].process.is_alive()
 
-        await wait_until(is_back, "another child of tough", within_seconds=5)
+        await wait_until(is_back, "another child of tough", within_seconds=20)
 
     assert any("died unexpectedly" in line for line in lines.of(RUNNER))
 
@@ -228,7 +228,7 @@ async def test_a_cancelled_start_leaves_no_process_of_a_step() -> None:
 
     runner = Runner(lines)
     starting = asyncio.create_task(runner.start([lines.program("p", prepare=prepare)]))
-    await wait_until(_has_child, "the step's process", within_seconds=5)
+    await wait_until(_has_child, "the step's process", within_seconds=20)
     children = _children()
 
     starting.cancel()
@@ -255,7 +255,7 @@ async def test_a_failed_step_shows_its_output() -> None:
         name="init",
         purpose="making",
         argv=python("print('disk full'); raise SystemExit(1)"),
-        within_seconds=5,
+        within_seconds=20,
     )
 
     with pytest.raises(StartFailed, match=r"init: exit code 1\n +disk full"):
@@ -290,7 +290,7 @@ async def test_a_line_without_end_is_passed_on_in_bounded_pieces() -> None:
         async def all_passed_on() -> bool:
             return sum(map(len, lines.of("chatty"))) >= 180_000
 
-        await wait_until(all_passed_on, "180,000 characters", within_seconds=5)
+        await wait_until(all_passed_on, "180,000 characters", within_seconds=20)
 
     assert max(map(len, lines.of("chatty"))) < 100_000
 
