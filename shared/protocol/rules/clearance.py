@@ -12,6 +12,7 @@ from shared.protocol.facts import Clearance, Evidence, PlanChange
 from shared.protocol.findings import Effect, Finding, FindingKind, Need
 from shared.protocol.resolution import known_at
 from shared.protocol.rules.check import Case, Check
+from shared.protocol.rules.data_quality import RECORD
 from shared.protocol.rules.items import item_statements
 from shared.protocol.rules.washout import RowState, row_states
 
@@ -169,13 +170,14 @@ def _about(
 
 def _corrections(case: Case, findings: Sequence[Finding]) -> Iterator[Finding]:
     """Yield DATA-002 as information about corrected facts that findings rest on."""
-    used = {ref.id for finding in findings for ref in finding.uses}
+    about_patient = [f for f in findings if f.episode != RECORD]
+    used = {ref.id for finding in about_patient for ref in finding.uses}
     names = sorted(used & set(case.record.resolved.corrected))
     if names:
         yield case.finding(
             case.protocol.rules["DATA-002"],
             "data.corrected",
-            episode="record",
+            episode=RECORD,
             effect=Effect.INFO,
             facts=", ".join(names),
         )

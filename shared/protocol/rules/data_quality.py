@@ -11,6 +11,8 @@ from shared.protocol.clinic_time import Moment
 from shared.protocol.findings import Effect, FactRef, Finding
 from shared.protocol.rules.check import Case, Check
 
+RECORD = "record"
+"""The episode of findings about the record itself, not about the patient."""
 _SHOWN_MAX = 20
 """Most fact ids that one finding lists; the record holds them all."""
 
@@ -31,7 +33,7 @@ def _information(case: Case, rule: str, sentence: str, names: Sequence[str]) -> 
     made = case.finding(
         case.protocol.rules[rule],
         sentence,
-        episode="record",
+        episode=RECORD,
         effect=Effect.INFO,
         count=len(names),
     )

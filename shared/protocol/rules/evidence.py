@@ -27,14 +27,18 @@ def evidence_checks(case: Case) -> Iterator[Check]:
     for row in case.protocol.evidence:
         if case.gate in row.ages and not _is_left_out(case, row.item):
             age = row.ages[case.gate]
-            days, instants = _edges(case, row.item, age)
-            yield Check(_EvidenceCheck(case, row, age), days, instants)
+            edges = _edges(case, row.item, age)
+            if row.first_infusion_only:
+                edges = _with_starts(case, edges)
+            yield Check(_EvidenceCheck(case, row, age), *edges)
     for rule in case.protocol.patient_rules:
         if isinstance(rule, RequireRule) and case.covers(rule.rule) and not rule.at_permit:
             for item in rule.items:
                 age = required_age(case, rule, item)
-                days, instants = _edges(case, item, age)
-                yield Check(_RequireCheck(case, rule, item), days, instants)
+                edges = _edges(case, item, age)
+                if rule.dated:
+                    edges = _with_starts(case, edges)
+                yield Check(_RequireCheck(case, rule, item), *edges)
 
 
 def _is_left_out(case: Case, item: str) -> bool:
@@ -45,13 +49,22 @@ def _is_left_out(case: Case, item: str) -> bool:
 def _edges(case: Case, item: str, age: Age) -> tuple[frozenset[date], frozenset[datetime]]:
     record = case.record
     parts = [item_edges(record, item, age)]
-    parts += [condition_edges(record, concept) for concept in NOT_CHILDBEARING]
+    members = case.protocol.item(item).members
+    for lab in case.protocol.labs:
+        if lab.applies is not None and lab.metric in members:
+            parts += [condition_edges(record, concept) for concept in NOT_CHILDBEARING]
+            parts.append((set(birthdays(case, lab)), set()))
+    return union_edges(parts)
+
+
+def _with_starts(
+    case: Case, edges: tuple[frozenset[date], frozenset[datetime]]
+) -> tuple[frozenset[date], frozenset[datetime]]:
+    """Return the edges and when infusions and collections began, for rules that look at them."""
+    record = case.record
     starts = {case.time.earliest(i.day) for i in record.all(Infusion) if i.day is not None}
     starts |= {case.time.earliest(c.day) for c in record.all(Collection) if c.day is not None}
-    parts.append((set(), starts))
-    for lab in case.protocol.labs:
-        parts.append((set(birthdays(case, lab)), set()))
-    return union_edges(parts)
+    return edges[0], edges[1] | starts
 
 
 def required_age(case: Case, rule: RequireRule, item: str) -> Age:

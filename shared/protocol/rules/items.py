@@ -244,8 +244,9 @@ def _metrics_of(record: Record, item: Item) -> Iterator[str]:
     yield from item.members
     for group in item.groups:
         yield from group
+    partners = {rule.rule.id: rule.metric for rule in record.protocol.labs}
     for rule in record.protocol.labs:
-        if rule.alternative_to is not None:
+        if rule.alternative_to is not None and partners[rule.alternative_to] in item.members:
             yield rule.metric
 
 

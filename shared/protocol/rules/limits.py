@@ -90,14 +90,17 @@ def _partner(rule: MetricRule, labs: dict[str, MetricRule]) -> MetricRule | None
 def _edges(
     case: Case, about: Sequence[MetricRule], age: Age
 ) -> tuple[frozenset[date], frozenset[datetime]]:
+    # Only what this limit depends on: every edge costs an answer in each timeline.
     parts = [metric_edges(case.record, rule.metric, age) for rule in about]
-    parts.append(condition_edges(case.record, GILBERT))
-    for concept in NOT_CHILDBEARING:
-        parts.append(condition_edges(case.record, concept))
-    parts.append((set(birthdays(case, about[0])), set()))
-    parts.append(
-        ({day for c in case.record.all(Collection) for day in _method_days(case, c)}, set())
-    )
+    own = about[0]
+    if own.gilbert:
+        parts.append(condition_edges(case.record, GILBERT))
+    if own.applies is not None:
+        parts += [condition_edges(case.record, concept) for concept in NOT_CHILDBEARING]
+        parts.append((set(birthdays(case, own)), set()))
+    if own.by_method:
+        collections = case.record.all(Collection)
+        parts.append(({day for c in collections for day in _method_days(case, c)}, set()))
     return union_edges(parts)
 
 

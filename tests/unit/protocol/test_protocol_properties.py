@@ -74,7 +74,8 @@ def test_timeline_says_at_every_instant_what_decide_says(family: str, data: st.D
 def _said(interval: Interval) -> tuple[Any, ...]:
     due = {(d.item, d.max_age_days, d.max_age_hours, d.rule) for d in interval.due}
     starts = {(d.item, d.not_before) for d in interval.due if d.max_age_days is None}
-    return interval.start, interval.plan, interval.rules, frozenset(due), frozenset(starts)
+    said = (interval.start, interval.plan, interval.rules, interval.plan_rules)
+    return *said, frozenset(due), frozenset(starts)
 
 
 def _at(intervals: tuple[Interval, ...], at: datetime) -> Interval:
@@ -86,6 +87,8 @@ def _assert_same(interval: Interval, decision: Decision) -> None:
     assert interval.start is decision.verdict, at
     assert interval.plan is decision.plan, at
     assert interval.rules == decision.blocking_rules, at
+    planned = {f.rule for f in decision.blocking if not f.only_evidence}
+    assert set(interval.plan_rules) == planned, at
     assert {d.item for d in interval.due} == {d.item for d in decision.due}, at
 
 
