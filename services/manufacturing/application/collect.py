@@ -13,6 +13,7 @@ from services.manufacturing.application.lookup import (
     material_of,
     wrong_state,
 )
+from services.manufacturing.application.ports import StartPermits
 from services.manufacturing.application.report_facts import COI_LABEL, report_evidence
 from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import DoneStep, Origin, ReceivedBatch, Step
@@ -55,9 +56,9 @@ async def container_of(work: Work[Rows], collection_id: UUID) -> Container:
 
 
 async def finish_collection(
-    work: Work[Rows], collection_id: UUID, *, collected_at: datetime
+    permits: StartPermits, work: Work[Rows], collection_id: UUID, *, collected_at: datetime
 ) -> DoneCollection:
-    """The finished collection. Its container's label was scanned before."""
+    """The finished collection, its start complete. Its container's label was scanned before."""
     collection = await locked_collection(work, collection_id)
     if not isinstance(collection, RunningCollection):
         raise wrong_state(collection)
@@ -65,6 +66,7 @@ async def finish_collection(
     not_in_future(work, collected_at, "collected_at")
     done = collection.finish(container_id=container.container_id, at=collected_at)
     await work.rows.collections.save(done)
+    await permits.complete(work, done.start_id)
     booking = done.booking
     work.emit(
         CollectionDone(

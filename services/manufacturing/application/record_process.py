@@ -14,6 +14,7 @@ from services.manufacturing.application.ask_expiry import ExpiryAnswer, answer_i
 from services.manufacturing.application.collect import not_in_future
 from services.manufacturing.application.dossier_ports import Measure
 from services.manufacturing.application.lookup import locked_batch, material_of, wrong_state
+from services.manufacturing.application.ports import StartPermits
 from services.manufacturing.application.report_facts import report_measure
 from services.manufacturing.application.row_ports import Rows
 from services.manufacturing.domain.batch import (
@@ -52,18 +53,25 @@ async def batch_container(work: Work[Rows], batch_id: UUID) -> Container:
 
 
 async def record_step(
-    work: Work[Rows], batch_id: UUID, step: Step, *, performed_at: datetime
+    permits: StartPermits, work: Work[Rows], batch_id: UUID, step: Step, *, performed_at: datetime
 ) -> None:
-    """The step is on record. Late entries are accepted while the batch is not decided."""
+    """The step is on record. Late entries are accepted while the batch is not decided.
+
+    A culture that goes on is no start under way any more: a hold finds nothing to stop.
+    """
     batch = await locked_batch(work, batch_id)
     if step not in PLAIN_STEPS or isinstance(batch, ReceivedBatch):
         raise wrong_state(batch)
     if not isinstance(batch, UnfinishedBatch):
         raise wrong_state(batch)
     await _add_step(work, batch, step, performed_at)
+    if isinstance(batch, GrowingBatch):
+        await permits.complete(work, batch.culture.start_id)
 
 
-async def harvest(work: Work[Rows], batch_id: UUID, *, performed_at: datetime) -> HarvestedBatch:
+async def harvest(
+    permits: StartPermits, work: Work[Rows], batch_id: UUID, *, performed_at: datetime
+) -> HarvestedBatch:
     """The harvested batch; outside its window it is recorded and cannot be released."""
     batch = await locked_batch(work, batch_id)
     if not isinstance(batch, GrowingBatch):
@@ -71,6 +79,7 @@ async def harvest(work: Work[Rows], batch_id: UUID, *, performed_at: datetime) -
     harvested = batch.harvest(at=performed_at)
     await _add_step(work, batch, Step.HARVEST, performed_at)
     await work.rows.batches.save(harvested)
+    await permits.complete(work, batch.culture.start_id)
     work.emit(Harvested(case_id=batch.origin.case_id, batch_id=batch_id, harvested_at=performed_at))
     return harvested
 

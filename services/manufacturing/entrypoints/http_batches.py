@@ -177,11 +177,12 @@ async def _perform(
             command = process.Formulate(batch_id, at, body.form, body.doses, body.printed_expiry)
             await process.formulate(work, shell.rules, command)
         case PlainStepBody(step="harvest"):
-            await process.harvest(work, batch_id, performed_at=at)
+            await process.harvest(shell.permits, work, batch_id, performed_at=at)
         case PlainStepBody(step="freeze"):
             await process.freeze(work, shell.rules, batch_id, performed_at=at)
         case PlainStepBody():
-            await process.record_step(work, batch_id, Step(body.step), performed_at=at)
+            step = Step(body.step)
+            await process.record_step(shell.permits, work, batch_id, step, performed_at=at)
         case _:
             assert_never(body)
 

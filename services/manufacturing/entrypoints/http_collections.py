@@ -193,7 +193,9 @@ def _add_chair(router: APIRouter, shell: Shell) -> None:
         await _scan(call, collection_id, body.scanned_label, collect.STEP_COLLECT)
 
         async def act(work: Work[Rows]) -> Answer:
-            await collect.finish_collection(work, collection_id, collected_at=body.collected_at)
+            await collect.finish_collection(
+                shell.permits, work, collection_id, collected_at=body.collected_at
+            )
             return await _shown(work, collection_id)
 
         return await run(call, act)
