@@ -160,11 +160,10 @@ def _settles(statement: Course, course: Course, case: Case) -> bool:
     looks_back_to = statement_day(statement, case.time)
     if looks_back_to is None:
         return True
-    if course.last_given is not None:
-        return course.last_given <= looks_back_to
-    # A dose that is only planned is followed by none if the last planned one is.
-    both_planned = bool(course.planned and statement.planned)
-    return both_planned and max(course.planned) <= max(statement.planned)
+    # "No more" is said of what follows the last planned dose: it settles all up to that day.
+    settled_to = max((looks_back_to, *statement.planned))
+    last = course.last_given if course.spans else max(course.planned, default=None)
+    return last is not None and last <= settled_to
 
 
 def washout_checks(case: Case) -> Iterator[Check]:

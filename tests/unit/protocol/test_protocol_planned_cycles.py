@@ -46,3 +46,24 @@ def test_a_cycle_planned_after_the_stated_end_opens_the_regimen_again() -> None:
     end, later = planned("2027-02-01", more_planned=False), planned("2027-03-01")
 
     assert plan_on("2027-03-04", end, later).plan is Verdict.HOLD
+
+
+def test_a_planned_cycle_reported_as_given_leaves_the_stated_end_standing() -> None:
+    first, last = planned("2027-02-01"), planned("2027-03-01", more_planned=False)
+    given = {
+        "kind": "medication", "class": "cytotoxic_systemic", "name": "cisplatin + etoposide",
+        "effective": "2027-02-02", "doses": [{"day": "2027-02-01"}],
+    }  # fmt: skip
+
+    assert plan_on("2027-03-04", first, last, given).plan is Verdict.GO
+
+
+def test_a_drug_still_taken_is_not_settled_by_a_planned_end() -> None:
+    taken = {
+        "kind": "medication", "class": "cytotoxic_systemic", "name": "cisplatin + etoposide",
+        "effective": "2027-01-10", "doses": [{"from": "2027-01-10"}],
+    }  # fmt: skip
+
+    assert plan_on("2027-03-04", planned("2027-03-01", more_planned=False), taken).plan is (
+        Verdict.HOLD
+    )
