@@ -14,16 +14,18 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from shared.auth.tokens import Issuer, TokenAuthenticator
 from shared.contracts.vocabulary import Service
 from shared.messaging.bus import Alarm, Bus
 from shared.messaging.kafka import KafkaBus, KafkaSettings
 from shared.messaging.reactions import Reactions
+from shared.messaging.redrive import Redrive
 from shared.messaging.stack import Messaging
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.messaging.wakes import PostgresWakes
@@ -40,6 +42,8 @@ from shared.runtime.world import machine_world
 from shared.web.client import HttpxClient, ServiceHttp, ServiceTokens
 from shared.web.health import Check
 from shared.web.messaging_figures import show_messaging
+from shared.web.ops import ops_router
+from shared.web.second_signature import second_person
 
 R = TypeVar("R")
 _LOG = logging.getLogger(__name__)
@@ -227,6 +231,7 @@ async def _serve(
         alarm=_tell_alarm,
     )
     _watch_readiness(parts, around.database, messaging)
+    parts.app.include_router(_ops(program.service, around, parts))
     show_messaging(
         around.figures,
         relay=messaging.relay_figures,
@@ -260,6 +265,14 @@ def _chores(service: Service, around: Surroundings[S], parts: ServiceParts[Any])
         key_file=around.settings.audit_key or var / "audit" / "root-key.json",
     ):
         yield Timer(name, seconds, run)
+
+
+def _ops(service: Service, around: Surroundings[S], parts: ServiceParts[Any]) -> APIRouter:
+    """What operations staff may do about events that wait in order."""
+    redrive = Redrive(parts.reactions, parts.unit_of_work, alarm=_tell_alarm)
+    return ops_router(
+        service, redrive, around.database, partial(second_person, around.authenticator)
+    )
 
 
 def _watch_readiness(
