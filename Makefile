@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help install up down doctor clean test check
+.PHONY: help install demo up down doctor clean test check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+demo: install ## the main job: import real bundles, play a case from referral on; DEMO_ONCE=1 ends by itself
+	@$(BIN)/tandem demo $(if $(DEMO_ONCE),--once)
 
 up: install ## start Kafka, PostgreSQL and the services; Ctrl-C stops them
 	@$(BIN)/tandem up
