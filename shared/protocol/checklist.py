@@ -23,7 +23,7 @@ from shared.protocol.rules.check import Case
 from shared.protocol.rules.conditions import present, statements
 from shared.protocol.rules.items import ItemKnown, item_known, item_statements
 from shared.protocol.rules.known import ANY_AGE, metric_known
-from shared.protocol.rules.person import OTHER_CANCER
+from shared.protocol.rules.person import cancers
 
 
 class ItemState(StrEnum):
@@ -114,7 +114,7 @@ _Found = tuple[ItemState, str, tuple[Stated, ...]]
 
 def _diagnosis(case: Case, row: ChecklistRow, at: Moment) -> _Found:
     record, words = case.record, case.protocol.sentences
-    names = [*sorted(case.protocol.codes.indications), OTHER_CANCER]
+    names = sorted(cancers(case))
     found = [stated for name in names for stated in present(record, name, at)]
     refuted = [s for name in names for s in statements(record, name) if s.certainty == "refuted"]
     if found and any(r.concept == f.concept for r in refuted for f in found):

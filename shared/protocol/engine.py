@@ -191,10 +191,20 @@ def _next_go(
             stays = any(f.blocks for f in found) and not _has_later_edge(case, check, at, until)
             if stays and not _is_answered(case, at, found):
                 return None
-    for begins, findings in _sweep(case, at.instant, until):
-        if verdict_of(findings) is Verdict.GO:
-            return begins
+    # Most often the gate opens at the latest clear date: look no further than needed.
+    for end in dict.fromkeys((_soon(case, answers, until), until)):
+        for begins, findings in _sweep(case, at.instant, end):
+            if verdict_of(findings) is Verdict.GO:
+                return begins
     return None
+
+
+def _soon(
+    case: Case, answers: Sequence[tuple[Check, Sequence[Finding]]], until: datetime
+) -> datetime:
+    dated = [f.clears_at for _, found in answers for f in found if f.clears_at is not None]
+    latest = max((case.time.earliest(when) for when in dated), default=until)
+    return min(until, latest + timedelta(days=1))
 
 
 def _has_later_edge(case: Case, check: Check, at: Moment, until: datetime) -> bool:

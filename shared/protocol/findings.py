@@ -243,11 +243,13 @@ class Decision:
         return tuple(dict.fromkeys(finding.rule for finding in self.blocking))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the decision as `tandem assess --json` and the API show it."""
+        """Return the decision as `tandem assess --json` and the API show it.
+
+        `as_of` is left out: asked again as of a past time, the answer equals the one given then.
+        """
         return {
             "gate": self.gate.value,
             "at": when_json(self.at, self.zone),
-            "as_of": when_json(self.as_of, self.zone),
             "protocol": self.protocol.to_json(),
             "assume_other_evidence_current": self.assume_other_evidence_current,
             "decision": self.code,

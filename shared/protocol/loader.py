@@ -62,6 +62,13 @@ class Protocol:
         return ProtocolRef(self.id, self.version, self.status)
 
     @property
+    def indications(self) -> frozenset[str]:
+        """The concepts of cancers that the protocol evaluates, kinds of them included."""
+        subtypes = self.tables.indication_subtypes
+        named = self.codes.indications
+        return named | {concept for concept, parent in subtypes.items() if parent in named}
+
+    @property
     def is_draft(self) -> bool:
         """True until a medical director has signed this version."""
         return self.status == "draft"
@@ -123,7 +130,7 @@ def read_protocol(
         plans=read_plans(top, known),
     )
     top.ignore("semantics", "plausible_src", "lab_aliases", "items_src", "units_src")
-    top.ignore("on_running_src", "reevaluate_src")
+    top.ignore("on_running_src", "reevaluate_src", "indication_src")
     top.done()
     _cross_check(protocol, top)
     return protocol

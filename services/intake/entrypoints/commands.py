@@ -197,7 +197,7 @@ class _Question:
         return tuple(decide(self.protocol, record, gate, at) for gate in self.gates)
 
     def _object(self, case: Bundle | Facts, decisions: tuple[Decision, ...]) -> dict[str, Any]:
-        head = _head(self.protocol, case)
+        head = {**_head(self.protocol, case), **({"as_of": self.as_of} if self.as_of else {})}
         shown = [{k: v for k, v in d.to_json().items() if k != "protocol"} for d in decisions]
         if len(shown) == 1:
             return {**head, "gate": None, "at": None, **shown[0], **_resources(case)}

@@ -31,6 +31,8 @@ class Tables:
     topics: tuple[str, ...]
     checklist: tuple[ChecklistRow, ...]
     questions: Mapping[str, str]
+    indication_subtypes: Mapping[str, str]
+    other_cancers: tuple[str, ...]
     dose_issue_without: frozenset[str]
     standard_treatment_first: frozenset[str]
     reevaluate_after_days: int
@@ -57,6 +59,8 @@ def read_tables(top: Row) -> Tables:
         topics=top.texts("information_topics"),
         checklist=tuple(_checklist(row) for row in top.rows("checklist")),
         questions=_words(top, "checklist_questions"),
+        indication_subtypes=_words(top, "indication_subtypes"),
+        other_cancers=top.texts("other_cancers"),
         dose_issue_without=_dose_issue(top),
         standard_treatment_first=frozenset(top.texts("standard_treatment_first")),
         reevaluate_after_days=top.whole("reevaluate_after_days"),

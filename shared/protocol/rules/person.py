@@ -16,9 +16,6 @@ from shared.protocol.rules.conditions import condition_edges, present, statement
 from shared.protocol.rules.known import MISSING, union_edges
 from shared.protocol.rules.measurements import age_years, patient, shown
 
-OTHER_CANCER = "other_cancer"
-"""The concept of a malignancy that is on record but not one that the protocol names."""
-
 
 def person_checks(case: Case) -> Iterator[Check]:
     """Yield the checks of age and indication at the gate."""
@@ -80,8 +77,12 @@ class _AgeCheck:
 
 
 def _concept_edges(case: Case) -> list[tuple[set[date], set[datetime]]]:
-    concepts = {*case.protocol.codes.indications, OTHER_CANCER}
-    return [condition_edges(case.record, concept) for concept in sorted(concepts)]
+    return [condition_edges(case.record, concept) for concept in sorted(cancers(case))]
+
+
+def cancers(case: Case) -> frozenset[str]:
+    """Return the concepts of all cancers that the rulebook knows, evaluated or not."""
+    return case.protocol.indications | frozenset(case.protocol.tables.other_cancers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,10 @@ class _IndicationCheck:
 
     def __call__(self, at: Moment) -> Sequence[Finding]:
         record = self.case.record
-        if any(present(record, name, at) for name in self.case.protocol.codes.indications):
+        if any(present(record, name, at) for name in self.case.protocol.indications):
             return ()
-        other = present(record, OTHER_CANCER, at)
+        names = self.case.protocol.tables.other_cancers
+        other = tuple(stated for name in names for stated in present(record, name, at))
         if other:
             return (self._not_named(other),)
         if record.assume and not self._is_said():
@@ -111,8 +113,7 @@ class _IndicationCheck:
         )
 
     def _is_said(self) -> bool:
-        names = {*self.case.protocol.codes.indications, OTHER_CANCER}
-        return any(statements(self.case.record, name) for name in names)
+        return any(statements(self.case.record, name) for name in cancers(self.case))
 
     def _not_named(self, other: tuple[Condition, ...]) -> Finding:
         return self.case.finding(

@@ -336,3 +336,16 @@ def test_a_red_flag_holds_infusion_until_a_physician_closes_it() -> None:
     assert blocking(flag, at=DAY) == {"RF-HOLD"}
     assert blocking({**flag, "closed": "2027-03-10T08:00"}, at="2027-03-10T08:00") == set()
     assert blocking(flag, at=DAY, gate="collection") == set()
+
+
+@pytest.mark.parametrize(
+    ("concept", "effect"),
+    [("cll", None), ("nhl", None), ("leukaemia", None), ("cancer_site_unstated", "review")],
+)
+def test_a_kind_of_an_indication_is_one_and_an_unnamed_cancer_is_reviewed(
+    concept: str, effect: str | None
+) -> None:
+    decision = ask(condition(concept), at=DAY, gate="eligibility")
+
+    found = [f.effect.value for f in decision.blocking if f.rule == "ELIG-015"]
+    assert found == ([] if effect is None else [effect])
