@@ -169,7 +169,7 @@ def _metrics(case: Case, name: str) -> Iterator[str]:
 def _differing(case: Case, name: str, at: Moment, age: Age) -> list[tuple[str, Stated]]:
     """Return the values of one metric and time that contradict each other."""
     for metric in _metrics(case, name):
-        known = metric_known(case.record, metric, at, age, case.gate).in_date
+        known = metric_known(case.record, metric, at, age).in_date
         finals = [value for value in known if value.may_clear]
         if len({(v.low, v.high, v.word) for v in finals}) > 1:
             return [(value.shown, value.fact) for value in finals]
@@ -178,7 +178,7 @@ def _differing(case: Case, name: str, at: Moment, age: Age) -> list[tuple[str, S
 
 def _resting_on(case: Case, name: str, at: Moment, age: Age) -> Iterator[Stated]:
     for metric in _metrics(case, name):
-        for value in metric_known(case.record, metric, at, age, case.gate).in_date:
+        for value in metric_known(case.record, metric, at, age).in_date:
             yield value.fact
     for stated in item_statements(case.record, case.protocol.item(name)):
         if stated.effective is None or case.time.earliest(stated.effective) <= at.instant:

@@ -105,7 +105,7 @@ def neutropenia_check(case: Case, rule: FebrileNeutropeniaRule) -> Check:
     def find(at: Moment) -> Sequence[Finding]:
         stated = present(case.record, rule.condition, at)
         recent = _recent(found, hours, at)
-        known = metric_known(case.record, NEUTROPHILS, at, age, case.gate).in_date if recent else ()
+        known = metric_known(case.record, NEUTROPHILS, at, age).in_date if recent else ()
         low = [v for v in known if v.low is None or v.low < rule.anc_below]
         if not stated and not low:
             return ()

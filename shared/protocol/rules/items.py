@@ -77,7 +77,7 @@ def _by_members(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
     about: list[Stated] = []
     reasons: set[str] = set()
     for metric in needed:
-        found = metric_known(case.record, metric, at, age, case.gate)
+        found = metric_known(case.record, metric, at, age)
         if found.reason is None or _has_better(case, metric, at, age):
             continue
         if case.record.assume and not mentioned(case.record, metric):
@@ -125,7 +125,7 @@ def _has_better(case: Case, metric: str, at: Moment, age: Age) -> bool:
         pair = (rule.metric, labs[rule.alternative_to].metric)
         if metric in pair:
             other = pair[0] if metric == pair[1] else pair[1]
-            return metric_known(case.record, other, at, age, case.gate).reason is None
+            return metric_known(case.record, other, at, age).reason is None
     return False
 
 
@@ -144,7 +144,7 @@ def _by_groups(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
     lacking: list[str] = []
     about: list[Stated] = []
     for group in item.groups:
-        found = [metric_known(case.record, metric, at, age, case.gate) for metric in group]
+        found = [metric_known(case.record, metric, at, age) for metric in group]
         if any(known.reason is None for known in found):
             continue
         if may_assume and not any(mentioned(case.record, metric) for metric in group):

@@ -13,8 +13,7 @@ from shared.protocol.clinic_time import TICK, ClinicTime, Moment
 from shared.protocol.facts import Measured, Stated
 from shared.protocol.findings import FindingKind
 from shared.protocol.record import Record
-from shared.protocol.rulebook.rows import Age, EvidenceRule, WashoutRule
-from shared.protocol.rules.courses import Course, courses, rule_ids
+from shared.protocol.rulebook.rows import Age, EvidenceRule
 from shared.protocol.rules.measurements import Value, standing, values
 
 ONE_DAY = timedelta(days=1)
@@ -56,22 +55,22 @@ def is_fresh(value: Value, at: Moment, age: Age, time: ClinicTime) -> bool:
     return age.days is None or (at.day - value.day).days <= age.days
 
 
-def metric_known(record: Record, metric: str, at: Moment, age: Age, gate: Gate) -> Known:
+def metric_known(record: Record, metric: str, at: Moment, age: Age) -> Known:
     """Return what is known of a metric at a moment; several rules ask the same."""
     answers: dict[object, Known] = record.shared.setdefault("known", {})  # type: ignore[assignment]
-    key = (metric, at.instant, age, gate)
+    key = (metric, at.instant, age)
     found = answers.get(key)
     if found is None:
         if len(answers) >= _REMEMBERED_MAX:
             answers.clear()
-        found = answers[key] = _metric_known(record, metric, at, age, gate)
+        found = answers[key] = _metric_known(record, metric, at, age)
     return found
 
 
-def _metric_known(record: Record, metric: str, at: Moment, age: Age, gate: Gate) -> Known:
+def _metric_known(record: Record, metric: str, at: Moment, age: Age) -> Known:
     current = standing(values(record, metric), at)
     fresh = [value for value in current if is_fresh(value, at, age, record.time)]
-    usable = tuple(v for v in fresh if v.is_usable and not is_transfused(record, v, gate))
+    usable = tuple(value for value in fresh if value.is_usable)
     finals = [value for value in fresh if value.may_clear]
     spoiled = [value for value in finals if value not in usable]
     if finals and not spoiled:
@@ -112,29 +111,6 @@ def withdrawn_facts(record: Record, metric: str) -> tuple[Measured, ...]:
 
 def _is_recent(day: date, now: date, age: Age) -> bool:
     return age.days is None or (now - day).days <= age.days
-
-
-def is_transfused(record: Record, value: Value, gate: Gate) -> bool:
-    """True when a transfusion shortly before the sample makes the value unknown."""
-    for row, given in _transfusions(record):
-        if value.metric in row.invalidates and gate in row.min_days:
-            days = row.min_days[gate]
-            last = [at for c in given if (at := c.given_on_or_before(value.day)) is not None]
-            if last and (value.day - max(last)).days < days:
-                return True
-    return False
-
-
-def _transfusions(record: Record) -> list[tuple[WashoutRule, list[Course]]]:
-    found = record.shared.get("transfusions")
-    if found is None:
-        rows = [row for row in record.protocol.washouts if row.invalidates]
-        pairs = [
-            (row, [c for c in courses(record) if row.rule.id in rule_ids(c, record)])
-            for row in rows
-        ]
-        found = record.shared["transfusions"] = [pair for pair in pairs if pair[1]]
-    return found  # type: ignore[return-value]  # only this function writes the key
 
 
 def metric_edges(record: Record, metric: str, age: Age) -> tuple[set[date], set[datetime]]:

@@ -6,16 +6,18 @@ Invariant: only values in date are judged, and of several that cannot be ordered
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 
 from shared.contracts.vocabulary import Gate
 from shared.protocol.clinic_time import Moment, birthday
 from shared.protocol.facts import Collection
 from shared.protocol.findings import EFFECT_RANK, Effect, Finding, FindingKind, Need
-from shared.protocol.rulebook.rows import Age, Limits, MetricRule, Rule
+from shared.protocol.record import Record
+from shared.protocol.rulebook.rows import Age, Limits, MetricRule, Rule, WashoutRule
 from shared.protocol.rules.check import Case, Check
 from shared.protocol.rules.conditions import condition_edges, is_present
+from shared.protocol.rules.courses import Course, courses, rule_ids
 from shared.protocol.rules.known import (
     ANY_AGE,
     Known,
@@ -153,6 +155,9 @@ class _LimitCheck:
         own = self.about[0]
         if not applies(self.case, own, at):
             return ()
+        blurred = self._blurred(own, at)
+        if blurred is not None:
+            return (blurred,)
         judged = [self._judged(rule, at) for rule in self.about]
         if judged[0] is None or judged[0].effect is Effect.INFO:
             return ()
@@ -162,9 +167,59 @@ class _LimitCheck:
             return ()
         return (_outside(self.case, own.rule, own, judged[0]),)
 
+    def _blurred(self, rule: MetricRule, at: Moment) -> Finding | None:
+        """Return the finding that a transfusion shortly before the sample makes it unknown."""
+        known = metric_known(self.case.record, rule.metric, at, self.age).in_date
+        for value in known:
+            given = transfused(self.case, value)
+            if given is not None:
+                return self._unknown(rule, value, *given)
+        return None
+
+    def _unknown(self, rule: MetricRule, value: Value, given: date, days: int) -> Finding:
+        case, clear = self.case, given + timedelta(days=days)
+        row = evidence_of(case.record, case.gate)[rule.metric][0]
+        item = case.protocol.item(row.item)
+        return case.finding(
+            rule.rule,
+            "limit.transfused",
+            episode=f"{rule.metric}:transfusion",
+            uses=(value.fact,),
+            effect=Effect.HOLD,
+            kind=FindingKind.MISSING,
+            value=value.shown,
+            limit=f"{days} d",
+            since=given,
+            needs=(Need(item.name, item.owner, self.age.days, not_before=clear),),
+            metric=case.protocol.sentences.word(rule.metric),
+        )
+
     def _judged(self, rule: MetricRule, at: Moment) -> Judged | None:
-        found = metric_known(self.case.record, rule.metric, at, self.age, self.case.gate)
+        found = metric_known(self.case.record, rule.metric, at, self.age)
         return worst(found, limits_at(self.case, rule, at))
+
+
+def transfused(case: Case, value: Value) -> tuple[date, int] | None:
+    """Return the day of a transfusion too short before the sample, and the days that it needs."""
+    for row, given in _transfusions(case.record):
+        if value.metric in row.invalidates and case.gate in row.min_days:
+            days = row.min_days[case.gate]
+            last = [at for c in given if (at := c.given_on_or_before(value.day)) is not None]
+            if last and (value.day - max(last)).days < days:
+                return max(last), days
+    return None
+
+
+def _transfusions(record: Record) -> list[tuple[WashoutRule, list[Course]]]:
+    found = record.shared.get("transfusions")
+    if found is None:
+        rows = [row for row in record.protocol.washouts if row.invalidates]
+        pairs = [
+            (row, [c for c in courses(record) if row.rule.id in rule_ids(c, record)])
+            for row in rows
+        ]
+        found = record.shared["transfusions"] = [pair for pair in pairs if pair[1]]
+    return found  # type: ignore[return-value]  # only this function writes the key
 
 
 def worst(found: Known, limits: Limits) -> Judged | None:
@@ -229,7 +284,7 @@ class _BandCheck:
 
     def __call__(self, at: Moment) -> Sequence[Finding]:
         metric, record = self.rule.metric, self.case.record
-        fresh = metric_known(record, metric, at, self.age, self.case.gate).in_date
+        fresh = metric_known(record, metric, at, self.age).in_date
         old = [v for v in standing(values(record, metric), at) if v.is_usable]
         for band in sorted(self.rule.bands, key=lambda b: b.min, reverse=True):
             among = old if band.effect is Effect.CONTRAINDICATED else fresh
@@ -262,7 +317,7 @@ class _OwnEvidenceCheck:
 
     def __call__(self, at: Moment) -> Sequence[Finding]:
         case, rule = self.case, self.rule
-        found = metric_known(case.record, rule.metric, at, ANY_AGE, case.gate)
+        found = metric_known(case.record, rule.metric, at, ANY_AGE)
         judged = worst(found, rule.limits[case.gate])
         if judged is not None and judged.effect is not Effect.INFO:
             return (_outside(case, rule.rule, rule, judged),)
@@ -294,7 +349,7 @@ class _DisagreementCheck:
 
     def __call__(self, at: Moment) -> Sequence[Finding]:
         record, metric = self.case.record, self.rule.metric
-        found = metric_known(record, metric, at, self.age, self.case.gate).in_date
+        found = metric_known(record, metric, at, self.age).in_date
         finals = [value for value in found if value.may_clear]
         if len({(value.low, value.high, value.word) for value in finals}) < 2:  # noqa: PLR2004
             return ()

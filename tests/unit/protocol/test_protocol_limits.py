@@ -1,5 +1,6 @@
 """Measured values and performance status: bands, units, plausibility, and which value counts."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -300,11 +301,15 @@ def test_a_blood_draw_has_lower_platelet_limits_than_apheresis() -> None:
 def test_counts_shortly_after_a_transfusion_are_unknown() -> None:
     given = {"kind": "treatment", "class": "platelet_or_rbc_transfusion", "day": "2027-03-05"}
 
-    early = blocking(given, lab("platelets", 200, "10*9/L", "2027-03-07"), at="2027-03-09")
+    early = ask(given, lab("platelets", 200, "10*9/L", "2027-03-07"), at="2027-03-09")
     late = blocking(given, lab("platelets", 200, "10*9/L", "2027-03-08"), at="2027-03-09")
     other = blocking(given, lab("anc", 3, "10*9/L", "2027-03-07"), at="2027-03-09")
 
-    assert "EV-CBC" in early
+    assert early.blocking_rules == ("LAB-PLT",)
+    assert one(early, "LAB-PLT").is_unknown
+    assert early.plan == "go"
+    assert [due.item for due in early.due] == ["cbc_differential"]
+    assert early.due[0].not_before == date(2027, 3, 8)
     assert late == set()
     assert other == set()
 
