@@ -18,6 +18,7 @@ from services.console.demo.report import Report
 from services.console.demo.site import Site
 from services.console.demo.stage import Stage
 from services.console.demo.stores import NotOurStoresError, empty_stores
+from shared.contracts.vocabulary import Service
 from shared.runtime.dev_tokens import DEMO_USERS
 from shared.runtime.paths import Paths, default_paths
 from shared.runtime.processes import RUNNER, ProgramDied, Runner
@@ -127,8 +128,12 @@ class _Demo:
         await asyncio.Event().wait()
 
     def _show_site(self, site: Site) -> None:
-        lines = [] if site.console is None else [f"{'console':<21}{site.console}"]
-        lines += [f"{s.value:<21}{url}/docs" for s, url in site.urls.items()]
+        lines = [f"{'console':<21}{site.urls[Service.CONSOLE]}"]
+        lines += [
+            f"{service.value:<21}{url}/docs"
+            for service, url in site.urls.items()
+            if service is not Service.CONSOLE
+        ]
         lines += [f"{'demo inbox':<21}{site.inbox}", f"{'sign-in':<21}{site.issuer}", ""]
         lines += ["demo logins (a token: tandem token --role ROLE --number 1|2)"]
         for first, second in zip(DEMO_USERS[::2], DEMO_USERS[1::2], strict=True):
@@ -142,7 +147,8 @@ class _Demo:
 
     def _sink(self, name: str, line: str) -> None:
         """The runner's own lines; what the programs print is in the files below var/log."""
-        if name == RUNNER:
+        # indented: the last words of a program that died, which its own file has as well
+        if name == RUNNER and not line.startswith(" "):
             self._console.print(f"  {line}", markup=False, style="dim")
 
 

@@ -32,6 +32,22 @@ async def open_chairs(stage: Stage) -> None:
         await nurse.post(Service.INFUSION_SCHEDULING, "/chairs", body)
 
 
+async def fill_roster(stage: Stage) -> None:
+    """Who is on duty for each role, with an address in the demo's inbox."""
+    lead = stage.one(Role.NURSE_LEAD)
+    for role in Role:
+        if role in {Role.OPS, Role.AUDITOR}:
+            continue
+        user = stage.one(role).user
+        body = {
+            "role": role.value,
+            "subject": user.subject,
+            "name": user.name,
+            "email": f"{user.subject}@demo.invalid",
+        }
+        await lead.post(Service.NOTIFICATION, "/rosters", body)
+
+
 async def plan_course(stage: Stage, patient: Patient, calendar: Calendar) -> str:
     """The id of a course of eight that keeps clear of every cycle."""
     coordinator = stage.one(Role.COORDINATOR)

@@ -10,7 +10,7 @@ from services.console.demo import statements as say
 from services.console.demo.calendar import Calendar
 from services.console.demo.course import INFUSIONS
 from services.console.demo.patient import Patient
-from services.console.demo.refusals import refuse_against_hold
+from services.console.demo.refusals import refuse_against_hold, words_of
 from services.console.demo.stage import Stage
 from shared.contracts.case_code import case_code
 from shared.contracts.vocabulary import Gate, Role, Service
@@ -148,7 +148,9 @@ async def _measure(stage: Stage, batch: Batch, metric: str, value: str, unit: st
     await stage.one(Role.LAB_TECH).post(MAKING, f"/batches/{batch.batch_id}/measures", body)
 
 
-async def grow_and_harvest(stage: Stage, batch: Batch, calendar: Calendar) -> Batch:
+async def grow_and_harvest(
+    stage: Stage, patient: Patient, batch: Batch, calendar: Calendar
+) -> Batch:
     """Culture day by day, harvest, and eight frozen doses."""
     days = (calendar.harvest - calendar.collection).days
     for number, name in enumerate(_STEPS_AFTER_START, start=1):
@@ -158,6 +160,8 @@ async def grow_and_harvest(stage: Stage, batch: Batch, calendar: Calendar) -> Ba
         await stage.jump(calendar.at(calendar.collection + timedelta(days=day), 9))
         await _measure(stage, batch, "viable_cells", f"{day}e8", "1")
     await stage.jump(calendar.at(calendar.harvest, 9))
+    await patient.enter(Role.ONCOLOGIST, say.cycle_given(calendar.cycles[0]))
+    stage.note("the oncologist reports the first planned cycle as given")
     await _step(stage, batch, "harvest")
     await _step(stage, batch, "formulate", form="cryopreserved", doses=INFUSIONS)
     await _step(stage, batch, "freeze")
@@ -186,8 +190,17 @@ async def release(stage: Stage, batch: Batch) -> None:
         f"no release with a test missing ({', '.join(r['code'] for r in early.reasons)})",
     )
     await _report(stage, batch, list(RELEASE_RESULTS)[-1:])
-    first = await _sign(stage, batch, number=1)
-    stage.check(first.status == 202, "the first signature alone releases nothing")  # noqa: PLR2004
+    said: list[Any] = []
+
+    async def first_signed() -> bool:
+        # the gate opens once the results have reached the coordination record
+        said.append(await _sign(stage, batch, number=1))
+        return bool(said[-1].status == 202)  # noqa: PLR2004
+
+    await stage.eventually(
+        first_signed, lambda: f"a first signature: {[words_of(r) for r in said[-1].reasons]}"
+    )
+    stage.check(True, "the first signature alone releases nothing")
     again = await _sign(stage, batch, number=1)
     stage.check(again.status == 409, "the same person cannot sign twice")  # noqa: PLR2004
     second = await _sign(stage, batch, number=2)

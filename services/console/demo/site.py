@@ -22,7 +22,6 @@ class Site:
     databases: Mapping[Service, str]
     issuer: str
     inbox: str
-    console: str | None
     kafka: str
     var: Path
 
@@ -31,7 +30,6 @@ class Site:
         """The site that these programs make up once they run."""
         by_name = {program.name: program for program in programs}
         common = by_name[Service.INTAKE.value].env
-        console = by_name.get(Service.CONSOLE.value)
         return cls(
             urls={s: common[f"TANDEM_URL_{s.value.upper()}"] for s in SERVICES},
             databases={
@@ -39,7 +37,6 @@ class Site:
             },
             issuer=common["TANDEM_OIDC_ISSUER"],
             inbox=f"http://{LOOPBACK}:{by_name[MAIL].ports[1]}",
-            console=None if console is None else f"http://{LOOPBACK}:{console.ports[0]}",
             kafka=common["TANDEM_KAFKA_BOOTSTRAP"],
             var=var,
         )

@@ -102,7 +102,7 @@ def consent() -> list[Statement]:
 def planned_cycles(cycles: Iterable[Iterable[date]]) -> list[Statement]:
     """The oncologist's plan: each day of each cycle, and that nothing is planned after them."""
     days = [day for cycle in cycles for day in cycle]
-    planned = [
+    planned: list[Statement] = [
         {
             "kind": "medication",
             "class": _CYTOTOXIC,
