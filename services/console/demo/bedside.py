@@ -142,6 +142,7 @@ class Bedside:
     async def ready(self) -> None:
         """The bedside check of the next attempt is on record, no permit is out."""
         await self.stage.eventually(self._no_permit_out, "no permit out")
+        await self.stage.eventually(self._stands, "the infusion planned again")
         await check_at_bedside(self.stage, self.patient, self.infusion_id, self.label)
 
     async def effective(self, hold_id: str) -> Any:  # noqa: ANN401 - a JSON document
@@ -164,6 +165,11 @@ class Bedside:
         """Whether a permit for the infusion gate is out, or its step under way."""
         running = (await self.patient.clearance()).body["may_be_running"]
         return bool([one for one in running if one["gate"] == Gate.INFUSION.value])
+
+    async def _stands(self) -> bool:
+        nurse = self.stage.one(Role.INFUSION_NURSE)
+        infusion = await nurse.get(SCHEDULING, f"/infusions/{self.infusion_id}")
+        return bool(infusion["state"] == "planned")
 
     async def _no_permit_out(self) -> bool:
         return not await self.has_permit_out()

@@ -7,6 +7,7 @@ import httpx
 
 from services.console.demo.backstage import crash, ready_again
 from services.console.demo.course import course_of
+from services.console.demo.figures import remember
 from services.console.demo.patient import Patient
 from services.console.demo.stage import Stage
 from shared.contracts.vocabulary import Gate, Role, Service
@@ -17,6 +18,7 @@ SCHEDULING = Service.INFUSION_SCHEDULING
 async def crash_and_return(stage: Stage, patient: Patient, course_id: str) -> None:
     """A hold is committed while the consumer dies; it is applied once, after the return."""
     before = await course_of(stage, course_id)
+    await remember(stage, SCHEDULING)
     hold = await patient.place_hold("clinical_concern", [Gate.INFUSION], "seen on the ward")
     began = time.monotonic()
     crash(stage, SCHEDULING)

@@ -8,6 +8,7 @@ from services.console.demo import (
     course,
     crashing,
     evaluation,
+    figures,
     giving,
     making,
     malformed,
@@ -34,6 +35,7 @@ async def play(stage: Stage) -> None:
         story.break_things,
         story.refuse,
         story.give,
+        story.count,
     )
     for act in acts:
         await act()
@@ -130,3 +132,8 @@ class Story:
             await bedside.take_vitals(stage, bed.infusion_id, "before")
             await bed.ready()
             await giving.run_infusion(stage, self.main, bed.infusion_id)
+
+    async def count(self) -> None:
+        """The figures."""
+        async with self.stage.beat("What happened, in figures"):
+            await figures.show(self.stage)

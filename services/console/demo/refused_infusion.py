@@ -6,6 +6,7 @@ import httpx
 
 from services.console.demo.backstage import crash, frozen, ready_again
 from services.console.demo.bedside import SCHEDULING, Bag, Bedside, permit_out
+from services.console.demo.figures import remember
 from services.console.demo.patient import Patient
 from services.console.demo.refusals import check_refused, refuse_against_hold
 from services.console.demo.stage import Stage
@@ -26,9 +27,12 @@ async def refuse_at_the_bedside(stage: Stage, bedside: Bedside) -> None:
     """The infusion: hold open, stale view, authority unreachable, permit out."""
     stale = (await bedside.patient.clearance()).etag
     hold = await bedside.patient.place_hold("clinical_concern", [Gate.INFUSION], "seen by a nurse")
-    check_refused(stage, "an infusion against a hold", await bedside.press(), "hold-open")
-    check_refused(stage, "on an older view", await bedside.press(stale), "stale-view")
+    # as soon as the hold has reached the bedside, the infusion is suspended there
+    codes = ("hold-open", "infusion-suspended")
+    check_refused(stage, "an infusion against a hold", await bedside.press(), *codes)
     await bedside.patient.release_hold(hold["hold_id"], "looked at: no objection")
+    await bedside.ready()
+    check_refused(stage, "on an older view", await bedside.press(stale), "stale-view")
     seen = (await bedside.patient.clearance()).etag
     async with frozen(stage, Service.INTAKE):
         unreachable = await bedside.press(seen)
@@ -38,6 +42,7 @@ async def refuse_at_the_bedside(stage: Stage, bedside: Bedside) -> None:
 
 async def _refuse_while_a_permit_is_out(stage: Stage, bedside: Bedside) -> None:
     await bedside.ready()
+    await remember(stage, SCHEDULING)
     async with permit_out(stage, bedside) as pressing:
         crash(stage, SCHEDULING)
         with suppress(httpx.TransportError):

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -41,7 +41,8 @@ class Stage:
     report: Report
     tell: Callable[[str], None]
     fast: bool
-    _beats: list[BeatReport] = field(default_factory=list)
+    #: figures of processes that were killed: a successor counts from nothing
+    dropped_before_crashes: int = 0
 
     def one(self, role: Role, number: int = 1) -> Person:
         """The nth person with the role."""
