@@ -200,6 +200,21 @@ async def test_what_does_not_exist_is_a_page_that_says_so(desk: Desk, path: str)
     assert "content-security-policy" in answer.headers
 
 
+async def test_who_opened_a_case_is_in_the_audit_once_and_not_with_each_refresh(
+    desk: Desk,
+) -> None:
+    await desk.hear(opened())
+
+    await page(desk, f"/cases/{CASE}")
+    await page(desk, f"/cases/{CASE}", **{"hx-request": "true"})
+    await page(desk, f"/cases/{UUID(int=8)}")
+
+    rows = await desk.rows("SELECT body FROM audit_entry")
+    assert len(rows) == 1
+    assert '"action":"case-read"' in rows[0]["body"]
+    assert '"actor":"u-1"' in rows[0]["body"]
+
+
 async def test_a_code_out_of_a_message_leads_to_its_case(desk: Desk) -> None:
     await desk.hear(opened())
 
