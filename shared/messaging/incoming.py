@@ -94,7 +94,14 @@ def incoming(record: Record) -> Incoming:
     except UnreadableError as error:
         return Unreadable(record, case_id, place, "malformed", str(error))
     read_place = StreamPlace(envelope.source, envelope.epoch, envelope.sequence)
+    if not _is_possible(read_place):
+        return Unreadable(record, case_id, None, "malformed", "no such place in a stream")
     return Readable(record, case_id, read_place, envelope)
+
+
+def _is_possible(place: StreamPlace) -> bool:
+    """Sequences begin at 1: a lower one would pass for a duplicate and vanish."""
+    return place.epoch >= 0 and (place.sequence is None or place.sequence >= 1)
 
 
 def stream_place(record: Record) -> StreamPlace | None:
@@ -107,7 +114,7 @@ def stream_place(record: Record) -> StreamPlace | None:
         place = StreamPlace(owner, int(epoch or ""), int(sequence) if sequence else None)
     except ValueError:
         return None
-    return place if place.epoch >= 0 and (place.sequence or 1) >= 1 else None
+    return place if _is_possible(place) else None
 
 
 def is_safety(item: Incoming) -> bool:

@@ -17,7 +17,7 @@ from shared.ports import World
 SEAT_SPACE: Final = 0x7461_7365  # "tase"
 CHECK_EVERY_SECONDS: Final = 2.0
 #: the server notices a killed process's closed connection only after its statement ended
-TRIES: Final = 10
+TRIES: Final = 5
 PAUSE_SECONDS: Final = 0.3
 
 

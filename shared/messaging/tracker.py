@@ -50,7 +50,10 @@ class StalledError(Exception):
 class Consuming(Protocol):
     """The part of the kernel that the watchdog watches."""
 
-    positions: dict[Partition, int]
+    @property
+    def positions(self) -> dict[Partition, int]:
+        """Where each partition continues."""
+        ...
 
     def is_held(self, partition: Partition) -> bool:
         """Whether it waits on purpose."""

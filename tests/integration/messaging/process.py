@@ -126,6 +126,8 @@ async def said(process: asyncio.subprocess.Process, word: str) -> None:
 
 async def main() -> None:
     order = json.loads(sys.argv[1])
+    if order.get("announce"):
+        say("here")
     store = Store(order["dsn"], await PostgresDatabase.open(order["dsn"]))
     settings = KafkaSettings(bootstrap=order["bootstrap"], client_id="test", prefix=order["prefix"])
     await ROLES[order["role"]](order, store, settings)

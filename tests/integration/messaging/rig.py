@@ -157,7 +157,10 @@ class Rig:
         self._template = template
         self.prefix = f"t{secrets.token_hex(4)}."
         self.settings = KafkaSettings(
-            bootstrap=infra.kafka_bootstrap, client_id="test", prefix=self.prefix
+            bootstrap=infra.kafka_bootstrap,
+            client_id="test",
+            prefix=self.prefix,
+            heartbeat_interval_ms=300,
         )
         self.bus: Bus = KafkaBus(self.settings)
         self.alarms: list[Alarm] = []

@@ -222,7 +222,8 @@ async def arriving_out_of_order(rig: Rig, broker: MemoryBroker) -> Verdict:
     emitted = await rig.emit(case := uuid4(), 4)
     async with rig.relay():
         await eventually("the outbox is empty", lambda: _sent(rig))
-    log = broker.logs[Partition(COORDINATION, partition_of(case, PARTITIONS))]
+    partition = Partition(COORDINATION, partition_of(case, PARTITIONS))
+    log = broker.logs[partition]
     base = len(log) - 4
     moved = [log[base + 1], log[base + 3], log[base], log[base + 2]]
     log[base:] = [
@@ -232,7 +233,7 @@ async def arriving_out_of_order(rig: Rig, broker: MemoryBroker) -> Verdict:
     async with rig.consuming() as kernel:
         filler = rig.filler(kernel)
         async with running(filler.run(), filler.stop):
-            await eventually("all is read", lambda: _has(_place(kernel) >= base + 4))
+            await eventually("all is read", lambda: _is_at(kernel, partition, base + 4))
             await eventually("nothing waits", lambda: _nothing_early(rig))
     return judge_effects(await rig.infusion.effects(), emitted)
 
@@ -303,6 +304,10 @@ def _relay(kind: type[Relay], rig: Rig, sink: KafkaSink | MemorySink) -> Relay:
 
 def _place(kernel: Kernel[Tx]) -> int:
     return sum(kernel.positions.values())
+
+
+async def _is_at(kernel: Kernel[Tx], partition: Partition, offset: int) -> bool:
+    return kernel.positions.get(partition) == offset
 
 
 async def _has(value: bool) -> bool:
