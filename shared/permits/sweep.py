@@ -7,6 +7,7 @@ from shared.permits.holder import Holder
 from shared.permits.replicate import end_unstarted
 from shared.permits.rows import HolderRows
 from shared.permits.starts import Start, StartState
+from shared.persistence.database import RetryableError
 
 R = TypeVar("R")
 
@@ -37,7 +38,13 @@ async def sweep(holder: Holder[R]) -> int:
                 continue
             if now_ns >= since_ns + holder.times.lapse_after_ns(start.lease.ttl_ms):
                 due.append(start)
-    return sum([await _end(holder, start) for start in due])
+    swept = 0
+    for start in due:
+        try:
+            swept += await _end(holder, start)
+        except RetryableError:
+            continue  # somebody has the case: the next run, and the others now
+    return swept
 
 
 def _cause(holder: Holder[R]) -> Cause:

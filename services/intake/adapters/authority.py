@@ -138,6 +138,14 @@ class AuthorityStore:
         rows = await self._tx.rows(STATEMENTS["settle"], case_id, by.value, at)
         return [SettledHold(row["hold_id"], row["case_id"]) for row in rows]
 
+    async def is_own_history(self) -> bool:
+        """See the port."""
+        return bool(await self._tx.value(STATEMENTS["is_own_history"]))
+
+    async def keep_history(self) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["keep_history"])
+
     async def recovery(self) -> Recovery | None:
         """See the port."""
         row = await self._tx.row(STATEMENTS["recovery"])

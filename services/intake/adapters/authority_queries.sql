@@ -75,6 +75,28 @@ WHERE hold_id = $1
 SELECT EXISTS (SELECT FROM hold_page
                WHERE hold_id = $1 AND state = 'OPEN' AND attempts > 0 AND NOT by_mail)
 
+-- name: is_own_history
+-- Cluster and timeline of this database against those at the first start or the last `recover`,
+-- which a restore brings back with everything else. The first time they are kept. On a standby
+-- this fails, as it should: no permit and no hold is read from one.
+WITH present AS (
+    SELECT s.system_identifier::text AS system_identifier,
+           left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) AS timeline
+    FROM pg_control_system() s
+), kept AS (
+    INSERT INTO authority_history (system_identifier, timeline)
+    SELECT system_identifier, timeline FROM present ON CONFLICT DO NOTHING
+)
+SELECT coalesce((SELECT (h.system_identifier, h.timeline) = (p.system_identifier, p.timeline)
+                 FROM authority_history h, present p), true)
+
+-- name: keep_history
+INSERT INTO authority_history (system_identifier, timeline)
+SELECT s.system_identifier::text, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8)
+FROM pg_control_system() s
+ON CONFLICT (only_row) DO UPDATE SET
+    system_identifier = EXCLUDED.system_identifier, timeline = EXCLUDED.timeline
+
 -- name: recovery
 SELECT epoch, boot_id, since_boot_ns, closed FROM authority_recovery
 

@@ -147,6 +147,14 @@ class AuthorityRows(Protocol):
         """The recorded holds of the case that wait for nothing any more; they are EFFECTIVE."""
         ...
 
+    async def is_own_history(self) -> bool:
+        """False when the database was restored or failed over and `recover` has not been run."""
+        ...
+
+    async def keep_history(self) -> None:
+        """The database's present history is the authority's from now on."""
+        ...
+
     async def recovery(self) -> Recovery | None:
         """The last `recover`, or None when there never was one."""
         ...

@@ -38,6 +38,10 @@ class PermitAskedError(Exception):
     """This permit id was asked before; a permit is asked once and never again."""
 
 
+class AuthorityRestoredError(Exception):
+    """The database was restored or failed over: nothing is granted until `recover` has run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Granted:
     """The permit. `expires_at` is for display; the holder judges by its lease clock."""
@@ -77,8 +81,8 @@ async def grant_permit(
 ) -> Granted | Refused:
     """The permit, or why there is none; either is on record and an event.
 
-    Raises `UnknownCaseError`, `PermitAskedError`, and the errors of the store: then there is no
-    permit, and the press has to be repeated with a fresh id.
+    Raises `UnknownCaseError`, `PermitAskedError`, `AuthorityRestoredError`, and the errors of the
+    store: then there is no permit, and the press has to be repeated with a fresh id.
     """
     try:
         async with authority.unit_of_work.begin(cause, urgent=True) as work:
@@ -98,6 +102,8 @@ async def _locked(rows: AuthorityRows, request: PermitRequest) -> ClearanceVersi
         raise UnknownCaseError(request.case_id)
     if await rows.permit(request.permit_id) is not None:
         raise PermitAskedError(request.permit_id)
+    if not await rows.is_own_history():
+        raise AuthorityRestoredError
     return view
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.intake.application.authority_ports import MayBeRunning, R
+from services.intake.application.authority_ports import AuthorityRows, MayBeRunning, R
 from services.intake.domain.holds import Hold, HoldOrder, HoldScope
 from shared.contracts.coordination import HoldEffective, HoldRecorded, HoldReleased
 from shared.contracts.vocabulary import EffectiveBy
@@ -23,8 +23,7 @@ async def insert_hold(work: Work[R], order: HoldOrder) -> None:
     clearance = await rows.raise_version(order.case_id)
     await rows.insert_hold(order, clearance, work.world.clock.now(), machine_now)
     await rows.wait_for_permits(order)
-    recovery = await rows.recovery()
-    if recovery is not None and not recovery.closed:
+    if await _are_permits_unknown(rows):
         await rows.wait_for_holders(order.hold_id, HOLDERS)
     settled = await rows.settle(order.case_id, EffectiveBy.NO_PERMIT, machine_now)
     running = await running_in(work, order.scope, order.case_id)
@@ -52,6 +51,14 @@ async def insert_hold(work: Work[R], order: HoldOrder) -> None:
         reason=order.reason,
     )
     _announce(work, order.case_id, [hold.hold_id for hold in settled], EffectiveBy.NO_PERMIT)
+
+
+async def _are_permits_unknown(rows: AuthorityRows) -> bool:
+    """Whether permits may be out that this database does not know, after a restore."""
+    recovery = await rows.recovery()
+    if recovery is not None and not recovery.closed:
+        return True
+    return not await rows.is_own_history()
 
 
 async def settle_waits(work: Work[R], case_id: UUID, by: EffectiveBy) -> None:

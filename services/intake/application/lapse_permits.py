@@ -5,6 +5,8 @@ answer GO on it; what has begun on it in time is reported, and LAPSED -> CONSUME
 (start permit, steps 8 and 11).
 """
 
+from contextlib import suppress
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from services.intake.domain.permits import Permit
 from shared.contracts.coordination import PermitLapsed
 from shared.contracts.vocabulary import EffectiveBy, PermitState, Service
 from shared.messaging.unit_of_work import Cause
+from shared.persistence.database import RetryableError
 
 #: one run of the timer; the rest follows in the next
 LAPSED_PER_RUN_MAX: Final = 200
@@ -32,7 +35,10 @@ async def lapse_permits(authority: Authority[R]) -> int:
             return 0
         lapsed = 0
         for permit in await _due(authority):
-            lapsed += await _lapse(authority, permit)
+            try:
+                lapsed += await _lapse(authority, permit)
+            except RetryableError:
+                continue  # somebody has the case: the next run, and the others now
         await _close_window(authority)
         await _settle_lapsed(authority)
         return lapsed
@@ -87,7 +93,7 @@ async def _close_window(authority: Authority[R]) -> None:
     async with authority.unit_of_work.begin(_cause(authority.world.ids.new())) as work:
         rows = work.rows.authority
         recovery = await rows.recovery()
-        if recovery is None:
+        if recovery is None or not await rows.is_own_history():
             return
         if not recovery.closed:
             if recovery.boot_id != clock.boot_id:
@@ -98,10 +104,15 @@ async def _close_window(authority: Authority[R]) -> None:
             await rows.close_window()
         waiting = await rows.cases_waiting_for_anybody()
     for case_id in waiting:
-        async with authority.unit_of_work.begin(_cause(case_id), urgent=True) as work:
-            await work.rows.authority.lock_case(case_id)
-            await work.rows.authority.stop_waiting_for_anybody(case_id)
-            await settle_waits(work, case_id, EffectiveBy.LAPSE)
+        with suppress(RetryableError):  # somebody has the case: the next run
+            await _stop_waiting(authority, case_id)
+
+
+async def _stop_waiting(authority: Authority[R], case_id: UUID) -> None:
+    async with authority.unit_of_work.begin(_cause(case_id), urgent=True) as work:
+        await work.rows.authority.lock_case(case_id)
+        await work.rows.authority.stop_waiting_for_anybody(case_id)
+        await settle_waits(work, case_id, EffectiveBy.LAPSE)
 
 
 async def _settle_lapsed(authority: Authority[R]) -> None:
@@ -109,10 +120,13 @@ async def _settle_lapsed(authority: Authority[R]) -> None:
     async with authority.unit_of_work.begin(_cause(authority.world.ids.new())) as work:
         open_ended = await work.rows.authority.lapsed_without_end(LAPSED_PER_RUN_MAX)
     for permit, lapsed_at in open_ended:
-        async with authority.unit_of_work.begin(_cause(permit.permit_id)) as work:
-            await work.rows.authority.lock_case(permit.case_id)
-            if await authority.streams.has_applied_past(
-                work.tx, permit.holder, permit.case_id, lapsed_at
-            ):
-                now = work.world.machine_clock.now()
-                await work.rows.authority.end_lapsed(permit.permit_id, now)
+        with suppress(RetryableError):  # somebody has the case: the next run
+            await _settle_one(authority, permit, lapsed_at)
+
+
+async def _settle_one(authority: Authority[R], permit: Permit, lapsed_at: datetime) -> None:
+    async with authority.unit_of_work.begin(_cause(permit.permit_id)) as work:
+        rows, streams = work.rows.authority, authority.streams
+        await rows.lock_case(permit.case_id)
+        if await streams.has_applied_past(work.tx, permit.holder, permit.case_id, lapsed_at):
+            await rows.end_lapsed(permit.permit_id, work.world.machine_clock.now())

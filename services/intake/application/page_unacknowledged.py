@@ -4,6 +4,7 @@ Invariant I9: the page goes to notification, else by intake's own mail, and is r
 notification has taken it; where neither worked, the hold's answer says that nobody was paged.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,6 +13,7 @@ from services.intake.application.authority_ports import Authority, OverdueHold, 
 from shared.contracts.coordination import HoldOverdue
 from shared.contracts.vocabulary import Service
 from shared.messaging.unit_of_work import Cause
+from shared.persistence.database import RetryableError
 
 PAGES_PER_RUN_MAX: Final = 50
 ACTOR: Final = f"service:{Service.INTAKE.value}"
@@ -28,7 +30,8 @@ async def page_unacknowledged(authority: Authority[R]) -> int:
         if not await authority.unit_of_work.repository(session).authority.take_pager_lock():
             return 0
         for overdue in await _overdue(authority, None):
-            await _raise(authority, overdue)
+            with suppress(RetryableError):  # somebody has the case: the next run
+                await _raise(authority, overdue)
         due = await _due(authority)
         for page in due:
             await _deliver(authority, page)

@@ -18,9 +18,12 @@ from shared.contracts.coordination import EpochStarted, OpenHold, PermitLapsed
 from shared.contracts.vocabulary import HoldKind, PermitState, Service
 from shared.messaging.unit_of_work import Cause, Work
 from shared.permits.clearance import HOLDERS, ClearanceVersion
+from shared.persistence.database import RetryableError
 
 #: what a re-verification hold is about: everything the database may have lost
 AUTHORITY_RESTORED: Final = "authority-restored"
+#: transactions under way are waited for that often
+TRIES_MAX: Final = 10
 
 
 class OldPrimaryError(Exception):
@@ -47,15 +50,30 @@ async def recover(
     """The new epoch, in force for every case in one transaction; others wait for it or are told.
 
     `epoch_min` is one more than the highest epoch that anybody remembers (heartbeats, holders), so
-    that a database restored twice does not use one epoch twice. Raises `OldPrimaryError`.
+    that a database restored twice does not use one epoch twice. Raises `OldPrimaryError`, and
+    `RetryableError` when the cases stay locked by others: then nothing has changed.
     """
     if not old_primary_is_stopped:
         raise OldPrimaryError("stop the old primary and confirm it")
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await _recovered(authority, reason, cause, epoch_min)
+        except RetryableError:
+            if tries == TRIES_MAX:
+                raise
+
+
+async def _recovered(
+    authority: Authority[R], reason: str, cause: Cause, epoch_min: int
+) -> Recovered:
     clock = authority.world.lease_clock
     async with authority.unit_of_work.begin(cause, urgent=True) as work:
         rows = work.rows.authority
         await rows.lock_all_cases()
         epoch = await rows.raise_epoch(epoch_min)
+        await rows.keep_history()
         now = work.world.machine_clock.now()
         await rows.open_window(epoch, clock.boot_id, clock.now_ns(), now, reason, cause.actor)
         work.note("authority-recovered", None, epoch=epoch, reason=reason)

@@ -12,6 +12,7 @@ from pydantic import Field
 from services.intake.application.authority_ports import Authority, R
 from services.intake.application.consume_permit import OutcomeReport, consume_permit
 from services.intake.application.grant_permit import (
+    AuthorityRestoredError,
     Granted,
     PermitAskedError,
     Refused,
@@ -81,6 +82,10 @@ def add_permits(router: APIRouter, authority: Authority[R]) -> None:
             answer = await grant_permit(authority, asked, cause_of(request, principal))
         except UnknownCaseError:
             raise not_found("case") from None
+        except AuthorityRestoredError:
+            raise Problem(
+                503, "authority-restored", "Nothing is granted until `tandem recover` has run."
+            ) from None
         except PermitAskedError:
             raise Problem(
                 409, RefusalCode.PERMIT_ASKED.value, "This permit was asked for before."

@@ -16,7 +16,7 @@ def authority_migrations() -> tuple[Migration, ...]:
     return (
         *migrations_in("shared.messaging"),
         *migrations_in("shared.audit"),
-        *(m for m in own if m.name.endswith("_authority.sql")),
+        *(m for m in own if "_authority" in m.name),
     )
 
 

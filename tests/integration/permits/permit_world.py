@@ -43,6 +43,7 @@ from shared.permits.starts import StartChange
 from shared.permits.times import PermitTimes
 from shared.persistence.database import Database, Tx
 from shared.persistence.postgres import PostgresDatabase
+from shared.persistence.statements import Statement
 from shared.ports import HttpAnswer, HttpUnreachableError, LeaseClock, World
 from shared.web import failures
 from shared.web.health import Readiness
@@ -56,7 +57,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 EMPTY_AUTHORITY = """
 TRUNCATE case_clearance, hold, permit, hold_wait, hold_acknowledgement, unpermitted_start,
-         authority_recovery, hold_page, outbox, stream_head
+         authority_recovery, authority_history, hold_page, outbox, stream_head
 """
 EMPTY_HOLDER = """
 TRUNCATE fence, hold_replica, start, dose_subject, database_identity, parked_case, outbox,
@@ -249,8 +250,9 @@ class Site:
         return case_id
 
     async def query(self, service: Service, sql: str, *args: object) -> list[Any]:
-        async with self.databases[service].session() as tx:
-            return list(await tx._connection.fetch(sql, *args))  # type: ignore[attr-defined]
+        """Rows of one statement, in a transaction of its own."""
+        async with self.databases[service].transaction(urgent=True) as tx:
+            return list(await tx.rows(Statement("test", sql), *args))
 
     async def until_lock_waits(self, service: Service, times: int) -> None:
         """Returns when statements of this database have begun to wait for a lock that often."""

@@ -21,7 +21,7 @@ from shared.permits.guard import (
     begin_guard,
     watch_guard,
 )
-from shared.permits.press_start import Go, StartRefused
+from shared.permits.press_start import DoNotStart, Go, StartRefused
 from shared.permits.rows import DatabaseIdentity, HolderRows
 
 pytestmark = pytest.mark.integration
@@ -214,6 +214,55 @@ async def test_planted_effective_at_once_after_a_restore(site: Site) -> None:
     answer = await place_hold(site.authority, an_order(case_id), a_cause())
 
     assert answer.hold.effective_by == "NO_PERMIT", "the defect must bite"
+
+
+class Restored(AuthorityStore):
+    """An authority whose database has come back from another time."""
+
+    is_own = False
+
+    async def is_own_history(self) -> bool:
+        return self.is_own
+
+    async def keep_history(self) -> None:
+        type(self).is_own = True
+
+
+async def test_a_restored_authority_grants_nothing_before_recover(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_id = await site.open_case()
+    dose_id = await site.issued_dose(case_id)
+    monkeypatch.setattr(Restored, "is_own", False)
+    site.authority.unit_of_work.repository = lambda tx: IntakeRows(Restored(tx))
+
+    refused = await site.press(case_id, dose_id=dose_id)
+    placed = await place_hold(site.authority, an_order(case_id), a_cause())
+    await recovered(site)
+    after = await site.press(case_id, dose_id=dose_id)
+
+    assert isinstance(refused, DoNotStart)
+    assert placed.hold.state == "RECORDED", "permits may be out that this database does not know"
+    assert isinstance(after, StartRefused)
+    assert after.code == "hold-open"
+
+
+async def test_the_authority_knows_its_history_from_the_first_time_on(site: Site) -> None:
+    await site.open_case()
+    for _ in range(2):
+        async with site.authority.unit_of_work.begin(a_cause()) as work:
+            assert await work.rows.authority.is_own_history()
+    await site.query(
+        Service.INTAKE, "UPDATE authority_history SET timeline = '0000000F' RETURNING timeline"
+    )
+
+    async with site.authority.unit_of_work.begin(a_cause()) as work:
+        changed = await work.rows.authority.is_own_history()
+    await recovered(site)
+    async with site.authority.unit_of_work.begin(a_cause()) as work:
+        again = await work.rows.authority.is_own_history()
+
+    assert (changed, again) == (False, True)
 
 
 async def test_the_snapshot_replaces_what_a_holder_knew(site: Site) -> None:
