@@ -164,6 +164,7 @@ def _parts(
         triggers=tuple(read_trigger(t.id, t.action, t.any_of) for t in plans.stop_triggers),
         reactions={(r.scale, r.grade): ReactionRow(r.id, r.action) for r in plans.reactions},
         record=IntakeRecord(around.service_http, around.settings.url_intake),
+        drip_minutes=plans.rate.min_minutes,
         world=around.world,
         mode=around.settings.mode,
         authenticator=around.authenticator,

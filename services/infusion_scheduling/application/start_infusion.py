@@ -96,9 +96,17 @@ async def _dose(work: Work[ScheduleRows], infusion: InfusionRow) -> DoseRow | No
 
 
 async def start_infusion(
-    holder: Holder[ScheduleRows], infusion_id: UUID, seen: ClearanceVersion, cause: Cause
+    holder: Holder[ScheduleRows],
+    infusion_id: UUID,
+    seen: ClearanceVersion,
+    cause: Cause,
+    *,
+    drip_minutes: int,
 ) -> StartAnswer | NotReady:
-    """GO, or why not. Raises `UnknownInfusionError`."""
+    """GO, or why not. Raises `UnknownInfusionError`.
+
+    The dose must be usable for `drip_minutes`; the visit's chair is taken for longer than that.
+    """
     permit_id = holder.world.ids.new()
     async with holder.unit_of_work.begin(cause) as work:
         infusion = await locked_infusion(work, infusion_id)
@@ -115,7 +123,8 @@ async def start_infusion(
                 attempt=infusion.attempt + 1,
             )
         )
-    answer = await press_start(holder, _press(infusion, check, permit_id, seen, cause), cause)
+    press = _press(infusion, check, permit_id, seen, cause, drip_minutes)
+    answer = await press_start(holder, press, cause)
     await _follow(holder, infusion, permit_id, answer, cause)
     return answer
 
@@ -133,9 +142,13 @@ def _unready(
 
 
 def _press(
-    infusion: InfusionRow, check: CheckRow, permit_id: UUID, seen: ClearanceVersion, cause: Cause
+    infusion: InfusionRow,
+    check: CheckRow,
+    permit_id: UUID,
+    seen: ClearanceVersion,
+    cause: Cause,
+    drip_minutes: int,
 ) -> Press:
-    minutes = round((infusion.ends_at - infusion.starts_at).total_seconds() / 60)
     return Press(
         case_id=infusion.case_id,
         permit_id=permit_id,
@@ -148,7 +161,7 @@ def _press(
         second_checker=check.second_by,
         band_scanned=check.band,
         place=str(infusion.chair_id),
-        planned_minutes=minutes,
+        planned_minutes=drip_minutes,
     )
 
 

@@ -38,6 +38,15 @@ class Availability:
             return None
         return self._parts[index]
 
+    def is_open_at(self, instant: datetime) -> bool:
+        """Whether `plan` is go at the instant at which an infusion begins.
+
+        It is all that a planned one needs: the gate is asked at its start, and what closes it
+        during the visit (the clock of a thawed dose) is no reason against a start in time.
+        """
+        part = self.at(instant)
+        return part is not None and part.plan is Verdict.GO
+
     def can_plan(self, starts_at: datetime, ends_at: datetime) -> bool:
         """Whether `plan` is go during all of `[starts_at, ends_at)`."""
         instant = starts_at

@@ -127,14 +127,14 @@ def _reason(
     for hold in holds:
         if hold.closes(infusion.slot, infusion.dose_id):
             return Suspension(infusion, "hold", hold.hold_id, ())
-    slot = infusion.slot
-    if availability is None or availability.can_plan(slot.starts_at, slot.ends_at):
+    begins = infusion.slot.starts_at
+    if availability is None or availability.is_open_at(begins):
         return None
-    rules = availability.closing_rules(slot.starts_at, slot.ends_at)
+    rules = availability.closing_rules(begins, begins + timedelta.resolution)
     return Suspension(infusion, "timeline", None, rules)
 
 
 def _stands(infusion: Suspended, availability: Availability, holds: Sequence[OpenHold]) -> bool:
     slot = infusion.slot
-    open_again = availability.can_plan(slot.starts_at, slot.ends_at)
+    open_again = availability.is_open_at(slot.starts_at)
     return open_again and not any(hold.closes(slot, infusion.dose_id) for hold in holds)

@@ -169,7 +169,10 @@ async def post_start(
         raise Problem(422, "version-malformed", "Send the case's clearance: epoch and version.")
     clearance = ClearanceVersion(*seen)
     cause = cause_of(request, principal)
-    found = await _known(start_infusion(parts.holder, infusion_id, clearance, cause))
+    minutes = parts.drip_minutes
+    found = await _known(
+        start_infusion(parts.holder, infusion_id, clearance, cause, drip_minutes=minutes)
+    )
     return _start_answer(found)
 
 

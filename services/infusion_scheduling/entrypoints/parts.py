@@ -37,7 +37,10 @@ class ReactionRow:
 
 @dataclass(frozen=True, slots=True)
 class SchedulingParts:
-    """The use cases' surroundings. `reactions` is keyed by (scale, grade)."""
+    """The use cases' surroundings.
+
+    `reactions` is keyed by (scale, grade); `drip_minutes`: how long a dose runs at the least.
+    """
 
     uow: UnitOfWork[ScheduleRows]
     holder: Holder[ScheduleRows]
@@ -45,6 +48,7 @@ class SchedulingParts:
     triggers: tuple[Trigger, ...]
     reactions: Mapping[tuple[str, int], ReactionRow]
     record: PatientRecord
+    drip_minutes: int
     world: World
     mode: Literal["demo", "shadow", "live"]
     authenticator: Authenticator
