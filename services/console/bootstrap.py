@@ -67,6 +67,8 @@ def console_app(
     protocol = load_protocol()
     pages = Pages(mode=settings.mode, protocol=protocol.version, protocol_status=protocol.status)
     sessions = Sessions(database, world.machine_clock)
+    units = unit_of_work(database, world)
+    parts = ConsoleParts(database, units, world, pages, protocol, live, changes, groups)
     app = create_app(
         Service.CONSOLE,
         routers=[
@@ -78,7 +80,7 @@ def console_app(
         authenticator=SessionAuthenticator(sessions, authenticator),
         mode=settings.mode,
         figures=figures,
-        state={"parts": ConsoleParts(database, world, pages, protocol, live, changes, groups)},
+        state={"parts": parts},
         token_of=credential_of,
         open_paths=OPEN_PATHS,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from services.console.pages import go_ahead, reads
 from services.console.pages.chains import chains
-from services.console.pages.viewer import ConsoleParts, Parts, Viewer, frame
+from services.console.pages.viewer import ConsoleParts, Parts, Viewer, frame, note_case_read
 from services.console.projections.detail import visible_detail
 from shared.contracts.vocabulary import Gate
 from shared.persistence.database import Tx
@@ -53,6 +53,7 @@ async def case_page(
         around = frame(request, parts, viewer, heard)
         state = await _state(tx, parts, card, around["silent"])
         log = await reads.log_of_case(tx, case_id, events + 1)
+    await note_case_read(request, parts, viewer, case_id)
     return parts.pages.refreshed(
         request,
         "case.html",

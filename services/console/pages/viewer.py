@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Protocol, cast
+from uuid import UUID
 
 from fastapi import Depends, Request
 
@@ -15,10 +16,13 @@ from services.console.pages.templates import Pages
 from services.console.pages.times import ZONE_COOKIE, Choice, Times
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
-from shared.persistence.database import Database
+from shared.messaging.reactions import lock_case_rows
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.persistence.database import Database, Tx
 from shared.ports import World
 from shared.protocol import Protocol as Rulebook
 from shared.web.problems import Problem
+from shared.web.requests import cause_of
 from shared.web.security import signed_in
 
 #: a source that was not heard for so long is called silent (messaging: stream broken)
@@ -46,6 +50,8 @@ class ConsoleParts:
     """What the pages work with, put together once in bootstrap."""
 
     database: Database
+    #: for the audit of who looked at which case, the only thing that pages write
+    units: UnitOfWork[Tx]
     world: World
     pages: Pages
     protocol: Rulebook
@@ -116,3 +122,14 @@ def frame(
         "path": request.url.path,
         "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     }
+
+
+async def note_case_read(
+    request: Request, parts: ConsoleParts, viewer: Principal, case_id: UUID
+) -> None:
+    """Writes to the audit that the viewer opened the case; a refresh of the page is no news."""
+    if "hx-request" in request.headers:
+        return
+    async with parts.units.begin(cause_of(request, viewer)) as work:
+        await lock_case_rows(work.tx, [case_id])
+        work.note("case-read", case_id)
