@@ -142,7 +142,7 @@ class Bedside:
     async def ready(self) -> None:
         """The bedside check of the next attempt is on record, no permit is out."""
         await self.stage.eventually(self._no_permit_out, "no permit out")
-        await self.stage.eventually(self._stands, "the infusion planned again")
+        await self._planned_again()
         await check_at_bedside(self.stage, self.patient, self.infusion_id, self.label)
 
     async def effective(self, hold_id: str) -> Any:  # noqa: ANN401 - a JSON document
@@ -166,10 +166,15 @@ class Bedside:
         running = (await self.patient.clearance()).body["may_be_running"]
         return bool([one for one in running if one["gate"] == Gate.INFUSION.value])
 
-    async def _stands(self) -> bool:
+    async def _planned_again(self) -> None:
         nurse = self.stage.one(Role.INFUSION_NURSE)
-        infusion = await nurse.get(SCHEDULING, f"/infusions/{self.infusion_id}")
-        return bool(infusion["state"] == "planned")
+        seen: list[Any] = []
+
+        async def stands() -> bool:
+            seen.append(await nurse.get(SCHEDULING, f"/infusions/{self.infusion_id}"))
+            return bool(seen[-1]["state"] == "planned")
+
+        await self.stage.eventually(stands, lambda: f"the infusion planned again: {seen[-1]}")
 
     async def _no_permit_out(self) -> bool:
         return not await self.has_permit_out()

@@ -1,5 +1,6 @@
 """(d) A malformed event parks one case; the others go on; redrive restores the order."""
 
+from collections import Counter
 from typing import Any, Final
 from uuid import UUID
 
@@ -104,10 +105,10 @@ async def _redrive(stage: Stage, service: Service, patient: Patient) -> None:
     skip["second_signer_token"] = stage.one(Role.OPS, 2).token
     await ops.post(service, f"{path}/skip", skip)
     report = (await ops.post(service, f"{path}/redrive", {"reason": _REASON})).body
-    applied = [record["outcome"] for record in report["records"]]
+    applied = Counter(record["outcome"] for record in report["records"])
     stage.note(
         f"{service.value}: dry run {rehearsed[0]['outcome']}; skipped by two, then "
-        f"{len(applied)} in order: {', '.join(applied)}"
+        f"in order: {', '.join(f'{count} {outcome}' for outcome, count in applied.items())}"
     )
 
 
