@@ -10,11 +10,11 @@ from datetime import date, datetime, timedelta
 
 from shared.contracts.vocabulary import Gate
 from shared.protocol.clinic_time import TICK, ClinicTime, Moment
-from shared.protocol.facts import Measured, Stated
+from shared.protocol.facts import Stated
 from shared.protocol.findings import FindingKind
 from shared.protocol.record import Record
 from shared.protocol.rulebook.rows import Age, EvidenceRule
-from shared.protocol.rules.measurements import Value, standing, values
+from shared.protocol.rules.measurements import Value, standing, values, withdrawn
 
 ONE_DAY = timedelta(days=1)
 ANY_AGE = Age()
@@ -79,33 +79,22 @@ def _metric_known(record: Record, metric: str, at: Moment, age: Age) -> Known:
         return Known(usable, UNUSABLE, tuple(value.fact for value in spoiled))
     if fresh:
         return Known(usable, PRELIMINARY, tuple(value.fact for value in fresh))
-    withdrawn = _withdrawn(record, metric, at, age)
-    if withdrawn:
-        return Known((), IN_ERROR, withdrawn)
+    in_error = _in_error(record, metric, at, age)
+    if in_error:
+        return Known((), IN_ERROR, in_error)
     if current:
         return Known((), STALE, tuple(value.fact for value in current))
     return Known((), MISSING)
 
 
-def _withdrawn(record: Record, metric: str, at: Moment, age: Age) -> tuple[Stated, ...]:
+def _in_error(record: Record, metric: str, at: Moment, age: Age) -> tuple[Stated, ...]:
     """Return results entered in error that would have been in date."""
     return tuple(
         fact
-        for fact in withdrawn_facts(record, metric)
+        for fact in withdrawn(record, metric)
         if fact.effective is not None
         and record.time.earliest(fact.effective) <= at.instant
         and _is_recent(record.time.day_of(fact.effective), at.day, age)
-    )
-
-
-def withdrawn_facts(record: Record, metric: str) -> tuple[Measured, ...]:
-    """Return the measurements of a metric that were entered in error."""
-    tables = record.protocol.tables
-    return tuple(
-        fact
-        for fact in record.resolved.in_error
-        if isinstance(fact, Measured)
-        and tables.per_uln.get(tables.aliases.get(fact.metric, fact.metric), fact.metric) == metric
     )
 
 
@@ -122,7 +111,7 @@ def metric_edges(record: Record, metric: str, age: Age) -> tuple[set[date], set[
             continue
         instants.add(value.earliest)
         _age_edges(value.day, value.earliest, age, days, instants)
-    for fact in withdrawn_facts(record, metric):
+    for fact in withdrawn(record, metric):
         if fact.effective is not None:
             start = record.time.earliest(fact.effective)
             instants.add(start)

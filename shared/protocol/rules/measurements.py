@@ -18,6 +18,7 @@ from shared.protocol.resolution import BEFORE_ALL
 from shared.protocol.rulebook.tables import Tables
 from shared.protocol.words import FactStatus, Sex
 
+CREATININE, CLEARANCE = "creatinine", "creatinine_clearance"
 _DATE_SPAN_MAX = timedelta(days=2)
 """Longer than any local day, with room for a clock change."""
 BELOW = frozenset({"<", "<="})
@@ -57,9 +58,17 @@ def mentioned(record: Record, metric: str) -> bool:
     """True when anything was stated about the metric, usable or not, even if withdrawn."""
     if values(record, metric):
         return True
-    return any(
-        isinstance(fact, Measured) and _metric(fact, record.protocol.tables) == metric
+    return bool(withdrawn(record, metric))
+
+
+def withdrawn(record: Record, metric: str) -> tuple[Measured, ...]:
+    """Return the measurements of a metric, or those it is computed from, entered in error."""
+    tables = record.protocol.tables
+    names = (metric, CREATININE) if metric == CLEARANCE else (metric,)
+    return tuple(
+        fact
         for fact in record.resolved.in_error
+        if isinstance(fact, Measured) and _metric(fact, tables) in names
     )
 
 
@@ -211,7 +220,7 @@ def _clearances(record: Record, found: dict[str, list[Value]]) -> Iterator[Value
     """Yield a creatinine clearance for each creatinine, where age, sex and weight are known."""
     formula, tables = record.protocol.tables.cockcroft_gault, record.protocol.tables
     person = patient(record)
-    for creatinine in found.get("creatinine", ()):
+    for creatinine in found.get(CREATININE, ()):
         weight = _weight_at(found.get("weight_kg", ()), creatinine)
         age = _age_at(person, creatinine.day)
         sex = None if person is None else person.sex
@@ -227,9 +236,9 @@ def _clearances(record: Record, found: dict[str, list[Value]]) -> Iterator[Value
 
 
 def _as_clearance(creatinine: Value, amount: Fraction | None, tables: Tables) -> Value:
-    is_usable = amount is not None and _is_plausible("creatinine_clearance", amount, amount, tables)
+    is_usable = amount is not None and _is_plausible(CLEARANCE, amount, amount, tables)
     return Value(
-        "creatinine_clearance",
+        CLEARANCE,
         creatinine.fact,
         creatinine.day,
         creatinine.earliest,

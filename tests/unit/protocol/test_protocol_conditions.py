@@ -349,3 +349,44 @@ def test_a_kind_of_an_indication_is_one_and_an_unnamed_cancer_is_reviewed(
 
     found = [f.effect.value for f in decision.blocking if f.rule == "ELIG-015"]
     assert found == ([] if effect is None else [effect])
+
+
+def test_evidence_without_a_date_is_no_evidence_of_an_age() -> None:
+    undated = {"kind": "evidence", "item": "consent"}
+
+    assert one(ask(undated, at=DAY), "EV-CONSENT").kind is FindingKind.MISSING
+    on_file = {"kind": "evidence", "item": "regulatory_basis"}
+    assert "ELIG-017" not in blocking(on_file, at=DAY, assume=False)
+
+
+def test_preliminary_evidence_does_not_clear() -> None:
+    stated = evidence("consent", DAY, status="preliminary")
+
+    assert {"EV-CONSENT", "ELIG-009", "DATA-007"} == blocking(stated, at=DAY)
+
+
+def test_evidence_entered_in_error_is_not_on_file() -> None:
+    stated = evidence("consent", DAY, status="entered-in-error")
+
+    assert {"EV-CONSENT", "ELIG-009", "DATA-001"} == blocking(stated, at=DAY)
+
+
+def test_a_stated_irae_resolution_ends_it() -> None:
+    event = {"kind": "irae", "grade": 3, "organ": "colon", "effective": "2027-03-01"}
+
+    assert blocking({**event, "resolved": "2027-03-09"}, at=DAY) == set()
+    assert blocking({**event, "resolved": "2027-03-11"}, at=DAY) == {"IRAE-001"}
+
+
+def test_a_negative_test_stated_as_evidence_answers_a_positive_infection() -> None:
+    covid = {
+        "kind": "infection",
+        "type": "sars_cov_2",
+        "first_positive": "2027-02-01",
+        "symptom_free_since": "2027-02-05",
+    }
+    stated = evidence("sars_cov_2_negative_after", "2027-03-01")
+    before = evidence("sars_cov_2_negative_after", "2027-01-01")
+
+    assert "INF-005" not in blocking(covid, stated, at=DAY, assume=False)
+    assert "INF-005" in blocking(covid, before, at=DAY, assume=False)

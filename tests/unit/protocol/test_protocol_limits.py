@@ -416,3 +416,34 @@ def test_life_expectancy_is_twelve_weeks(weeks: float, blocks: bool) -> None:
     decision = ask(stated, at=DAY, gate="eligibility")
     assert ("ELIG-008" in decision.blocking_rules) is blocks
     assert "ELIG-008" in ask(at=DAY, gate="eligibility", assume=False).blocking_rules
+
+
+def test_a_creatinine_in_error_is_a_mention_of_the_clearance() -> None:
+    dated = {**MAN, "effective": DAY}
+    wrong = lab("creatinine", 0.9, "mg/dL", DAY, status="entered-in-error")
+
+    assert blocking(dated, wrong, at=DAY) == {"EV-CHEM", "DATA-001"}
+
+
+def test_a_result_in_error_under_another_name_is_the_same_metric() -> None:
+    wrong = lab("neutrophils", 3.0, "10*9/L", DAY, status="entered-in-error")
+
+    assert blocking(wrong, at=DAY) == {"EV-CBC", "DATA-001"}
+
+
+def test_details_of_the_patient_are_taken_as_last_stated() -> None:
+    # 80 x 70 / (72 x 1.75) = 44.4 needs the sex of the first and the birth date of the second.
+    first = {"kind": "patient", "sex": "male", "weight_kg": 70, "effective": "2027-03-01"}
+    second = {"kind": "patient", "birth_date": "1966-05-02", "effective": "2027-03-05"}
+
+    stated = lab("creatinine", 1.75, "mg/dL", DAY)
+
+    assert blocking(first, second, stated, at="2027-03-10") == {"LAB-CRCL", "EV-WEIGHT", "DATA-009"}
+
+
+def test_a_weight_without_a_date_is_used_but_is_no_current_weight() -> None:
+    undated = {**MAN}
+
+    found = blocking(undated, lab("creatinine", 1.0, "mg/dL", DAY), at=DAY)
+
+    assert found == {"EV-WEIGHT", "DATA-009"}

@@ -420,3 +420,46 @@ def test_plan_is_open_between_stated_cycles_for_a_whole_series() -> None:
         ["2027-04-15", "2027-04-29"],
     ]
     assert all(interval.start == "hold" for interval in found)
+
+
+ATC = "http://www.whocc.no/atc"
+
+
+def test_a_code_says_what_a_name_does_not() -> None:
+    stated = {
+        "kind": "medication",
+        "name": "a local brand",
+        "codes": [{"system": ATC, "code": "L01XA01"}],
+        "doses": [{"day": "2027-03-01"}],
+        "more_planned": False,
+    }
+
+    assert blocking(stated, at="2027-03-03") == {"WO-CHEMO"}
+    assert blocking(stated, at="2027-03-04") == set()
+
+
+def test_a_code_alone_that_is_not_mapped_is_unknown() -> None:
+    stated = {
+        "kind": "medication",
+        "codes": [{"system": ATC, "code": "L01ZZ01"}],
+        "doses": [{"day": "2027-03-01"}],
+    }
+
+    assert blocking(stated, at="2027-03-03") == {"DATA-006"}
+
+
+def test_a_course_without_end_is_ended_by_its_last_dose() -> None:
+    stated = {
+        "kind": "medication",
+        "name": "bortezomib",
+        "doses": [{"from": "2027-01-01"}],
+        "last_dose": "2027-03-01",
+    }
+
+    assert iso(ask(stated, at="2027-03-03").earliest) == "2027-03-08"
+
+
+def test_a_treatment_without_a_date_counts_as_going_on() -> None:
+    assert blocking({"kind": "treatment", "class": "surgery_major"}, at="2027-03-03") == {
+        "WO-SURGMAJ"
+    }
