@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -47,10 +46,13 @@ from shared.runtime.world import (
 from shared.testing.doubles import StandingClock
 from shared.testing.sign_in import SignIn
 from shared.web.app import create_app
+from shared.web.rates import Bucket, TokenBuckets
 
 RULES = manufacturing_rules(load_protocol())
 #: 10:00 in the clinic (UTC+3)
 MORNING = datetime(2027, 3, 1, 7, tzinfo=UTC)
+#: one test's staff are faster than people
+UNHURRIED = Bucket(per_second=10_000, burst=10_000)
 INTAKE_URL = "http://intake.test"
 
 #: passing results for a fresh batch, as a laboratory states them (protocol, table `release`)
@@ -387,7 +389,7 @@ class Plant:
 
 
 @asynccontextmanager
-async def open_plant(dsn: str, var: Path) -> AsyncIterator[Plant]:
+async def open_plant(dsn: str, sign_in: SignIn) -> AsyncIterator[Plant]:
     database = await PostgresDatabase.open(dsn, size_max=12)
     clock, intake = StandingClock(MORNING), FakeIntake()
     world = World(
@@ -406,7 +408,6 @@ async def open_plant(dsn: str, var: Path) -> AsyncIterator[Plant]:
     )
     await begin_guard(holder, guard)
     shell = Shell(units, RULES, HolderPermits(holder), IntakeAuthority(intake, INTAKE_URL))
-    sign_in = SignIn(var, world.machine_clock)
     app = create_app(
         Service.MANUFACTURING,
         routers=bootstrap.all_routers(shell, holder),
@@ -414,6 +415,7 @@ async def open_plant(dsn: str, var: Path) -> AsyncIterator[Plant]:
         authenticator=sign_in.authenticator,
         mode="demo",
         figures=Figures(),
+        rates=TokenBuckets(world.machine_clock, normal=UNHURRIED),
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://manufacturing") as client:
