@@ -226,10 +226,15 @@ async def test_a_cancelled_start_leaves_no_process_of_a_step() -> None:
     async def prepare(steps: Steps) -> None:
         await steps.run_step(step)
 
+    others = _children()
+
+    async def has_child() -> bool:
+        return bool(_children() - others)
+
     runner = Runner(lines)
     starting = asyncio.create_task(runner.start([lines.program("p", prepare=prepare)]))
-    await wait_until(_has_child, "the step's process", within_seconds=20)
-    children = _children()
+    await wait_until(has_child, "the step's process", within_seconds=20)
+    children = _children() - others
 
     starting.cancel()
     with suppress(asyncio.CancelledError):
@@ -240,13 +245,10 @@ async def test_a_cancelled_start_leaves_no_process_of_a_step() -> None:
         await until_gone(pid)
 
 
-def _children() -> list[int]:
+def _children() -> set[int]:
+    """This process's children; other tests of the run may have left long-lived ones."""
     threads = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for file in threads for pid in file.read_text().split()]
-
-
-async def _has_child() -> bool:
-    return bool(_children())
+    return {int(pid) for file in threads for pid in file.read_text().split()}
 
 
 async def test_a_failed_step_shows_its_output() -> None:
