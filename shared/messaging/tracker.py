@@ -26,7 +26,7 @@ from shared.messaging.bus import (
     no_alarm,
 )
 from shared.messaging.figures import ConsumerFigures
-from shared.messaging.heartbeats import Heartbeat, read_heartbeat
+from shared.messaging.heartbeats import BEAT_SECONDS, Heartbeat, read_heartbeat
 from shared.messaging.timing import now_seconds, wait_set
 from shared.messaging.unit_of_work import STATEMENTS
 from shared.persistence.database import Database, StoreError
@@ -36,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 
 BROKEN_AFTER_SECONDS: Final = 15.0
 STALLED_BEATS: Final = 3
+#: beats that come closer together were waiting for us: they say nothing of our consumer
+LOOK_EVERY_SECONDS: Final = BEAT_SECONDS / 2
 #: beats that are not applied yet; with one every 2 s, those of the last 30 s and some more
 BEATS_KEPT: Final = 20
 FETCH_SECONDS: Final = 0.5
@@ -62,10 +64,10 @@ class Consuming(Protocol):
 
 @dataclass(slots=True)
 class _Watch:
-    """How many beats in a row found the partition behind at the same position."""
+    """How many looks in a row found the partition behind at the same position."""
 
     position: int
-    beats: int = 0
+    looks: int = 0
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ class _Source:
 
     heard_at_seconds: float
     last_beat: Heartbeat | None = None
+    looked_at_seconds: float = 0.0
     pending: dict[int, deque[Heartbeat]] = field(default_factory=dict)
     applied_at: dict[int, datetime] = field(default_factory=dict)
     broken: bool = False
@@ -163,7 +166,27 @@ class Tracker:
             await self._advance(beat.source, known)
         except StoreError as error:
             _LOG.warning("watermark_not_written", extra={"error": type(error).__name__})
+        self._look(known, beat)
+
+    def _look(self, known: _Source, beat: Heartbeat) -> None:
+        """Looks for a stall, at most once a beat of our own time.
+
+        A process that was frozen hears all beats of that time at once, before its consumer has had
+        a moment to go on: it has not watched, and begins to.
+        """
+        now = now_seconds(self._world.lease_clock)
+        gap = now - known.looked_at_seconds
+        if gap < LOOK_EVERY_SECONDS:
+            return
+        known.looked_at_seconds = now
+        if gap > STALLED_BEATS * BEAT_SECONDS:
+            self._forget_watches(beat.source)
         self._watch(beat)
+
+    def _forget_watches(self, source: Service) -> None:
+        for partition in list(self._watches):
+            if OWNER_OF.get(partition.topic) is source:
+                del self._watches[partition]
 
     def _compare(self, before: Heartbeat | None, beat: Heartbeat) -> None:
         """Within an epoch the last offset of a partition only rises, or the broker lost records."""
@@ -222,8 +245,8 @@ class Tracker:
             if watch is None or watch.position != position:
                 self._watches[partition] = _Watch(position)
                 continue
-            watch.beats += 1
-            if watch.beats >= STALLED_BEATS:
+            watch.looks += 1
+            if watch.looks >= STALLED_BEATS:
                 raise StalledError(
                     f"{partition.topic}/{partition.number} stays at {position} although there is "
                     f"more since {STALLED_BEATS} heartbeats"

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
-from services.console.demo.bedside import GO, Bedside, permit_out
+from services.console.demo.backstage import ready_again
+from services.console.demo.bedside import GO, SCHEDULING, Bedside, permit_out
 from services.console.demo.people import DONE
 from services.console.demo.stage import Stage
 from shared.contracts.vocabulary import EffectiveBy
@@ -72,6 +73,8 @@ async def _frozen_race(stage: Stage, bedside: Bedside, *, until_lapse: bool) -> 
             await asyncio.sleep(AFTER_THE_LEASE_SECONDS)
     reply = await pressing
     stage.check(reply.status not in DONE, f"its holder, awake again, does not start: {reply.code}")
+    # one that was away for so long may begin anew
+    await ready_again(stage, SCHEDULING)
     way = await bedside.settle(hold["hold_id"], None)
     stage.note(f"hold effective by {way}")
 

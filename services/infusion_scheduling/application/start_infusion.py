@@ -5,10 +5,13 @@ the authority and the fence (`shared.permits.press_start`), never here. Each pre
 an event.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, assert_never
 from uuid import UUID
 
+from services.infusion_scheduling.application.planning import slot_of
 from services.infusion_scheduling.application.ports import (
     CheckRow,
     DoseRow,
@@ -16,10 +19,11 @@ from services.infusion_scheduling.application.ports import (
     ScheduleRows,
 )
 from services.infusion_scheduling.application.record_vitals import locked_infusion
+from services.infusion_scheduling.domain.availability import Availability
 from shared.contracts.case_code import case_code
 from shared.contracts.infusion import StartRefused as StartRefusedEvent
 from shared.contracts.infusion import StartRequested
-from shared.contracts.vocabulary import Gate
+from shared.contracts.vocabulary import Gate, RefusalCode
 from shared.messaging.unit_of_work import Cause, Work
 from shared.permits.ask import Press
 from shared.permits.clearance import ClearanceVersion
@@ -32,9 +36,14 @@ STARTABLE: Final = frozenset({"planned", "paused", "stopped"})
 
 @dataclass(frozen=True, slots=True)
 class NotReady:
-    """The bedside itself is not ready: nothing was asked of the authority."""
+    """The bedside itself is not ready: nothing was asked of the authority.
+
+    `reasons` is what stands against the start as far as this service knows: `codes`, and behind a
+    suspension the open holds and the rules that close the gate, as JSON like the authority's own.
+    """
 
     codes: tuple[str, ...]
+    reasons: tuple[Mapping[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +122,9 @@ async def start_infusion(
         check = await work.rows.check_of_attempt(infusion_id, infusion.attempt + 1)
         codes = _unready(infusion, check, await _dose(work, infusion))
         if codes or check is None:
-            _tell_refused(work, infusion, None, codes, ())
-            return NotReady(codes)
+            behind = await _behind_suspension(work, infusion)
+            _tell_refused(work, infusion, None, codes, behind.rules)
+            return NotReady(codes, (*({"code": code} for code in codes), *behind.reasons()))
         work.emit(
             StartRequested(
                 case_id=infusion.case_id,
@@ -139,6 +149,40 @@ def _unready(
         ("not-checked", check is None),
     )
     return tuple(code for code, is_wrong in wrong if is_wrong)
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """Why an infusion is suspended, as it stands now: ids of open holds, closing rules."""
+
+    holds: tuple[UUID, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def reasons(self) -> tuple[Mapping[str, object], ...]:
+        """In the shape in which the authority lists its own."""
+        holds = tuple(
+            {"code": RefusalCode.HOLD_OPEN.value, "title": "A hold is open.", "hold_id": str(hold)}
+            for hold in self.holds
+        )
+        if not self.rules:
+            return holds
+        title = "The protocol does not say go."
+        rules = list(self.rules)
+        return (*holds, {"code": RefusalCode.DECISION.value, "title": title, "rules": rules})
+
+
+async def _behind_suspension(work: Work[ScheduleRows], infusion: InfusionRow) -> _Behind:
+    if infusion.state != "suspended":
+        return _Behind()
+    slot = slot_of(infusion)
+    holds = await work.rows.open_holds_of_case(infusion.case_id)
+    parts = await work.rows.timeline_of_case(infusion.case_id)
+    availability = Availability(parts or ())
+    now = work.world.clock.now()
+    begin = availability.closing_rules(slot.starts_at, slot.starts_at + timedelta.resolution)
+    present = availability.closing_rules(now, now + timedelta.resolution)
+    closing = tuple(hold.hold_id for hold in holds if hold.closes(slot, infusion.dose_id))
+    return _Behind(closing, tuple(sorted({*begin, *present})))
 
 
 def _press(

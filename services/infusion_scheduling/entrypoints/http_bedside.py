@@ -196,9 +196,8 @@ def _start_answer(found: StartAnswer | NotReady) -> Response:
         case DoNotStart(code=code, title=title):
             extra = {"answer": "DO NOT START", "reasons": [{"code": code}]}
             raise Problem(503, code, title, extra=extra)
-        case NotReady(codes=codes):
-            unready = [{"code": code} for code in codes]
-            extra = {"answer": "DO NOT START", "reasons": unready}
+        case NotReady(codes=codes, reasons=reasons):
+            extra = {"answer": "DO NOT START", "reasons": list(reasons)}
             raise Problem(409, codes[0], "The bedside is not ready.", extra=extra)
         case _ as never:
             assert_never(never)

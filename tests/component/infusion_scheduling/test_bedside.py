@@ -304,6 +304,28 @@ async def test_a_hold_applied_after_the_grant_keeps_the_start_from_going(bedside
     assert "infusion-started" not in await bedside.outbox()
 
 
+async def test_a_press_on_a_suspended_infusion_is_refused_with_what_suspended_it(
+    bedside: Bedside,
+) -> None:
+    bedside.intake_grants()
+    await bedside.check()
+    hold_id = uuid4()
+    await bedside.hear(
+        HoldRecorded(
+            case_id=bedside.case_id, hold_id=hold_id, epoch=0, version=2,
+            kind=HoldKind.CLINICAL_CONCERN, gates=frozenset({Gate.INFUSION}),
+            on_running=OnRunning.STOP, effective=True,
+        )
+    )  # fmt: skip
+
+    answer = await bedside.press()
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "infusion-suspended")
+    reasons = {(r["code"], r.get("hold_id")) for r in answer.json()["reasons"]}
+    assert reasons == {("infusion-suspended", None), ("hold-open", str(hold_id))}
+    assert answer.json()["answer"] == "DO NOT START"
+
+
 async def test_a_hold_on_a_running_infusion_orders_a_stop_and_stopping_is_never_refused(
     bedside: Bedside,
 ) -> None:

@@ -60,17 +60,25 @@ class Consumption:
 
 @dataclass
 class Beats:
-    """A tail that brings what the test put there, then silence; the last fetch stops the run."""
+    """A tail that brings what the test put there, then silence; the last fetch stops the run.
+
+    A beat comes every two seconds, unless `frozen_before` says how long the process did not run
+    before the fetch of that number.
+    """
 
     hands: Hands
     records: list[Sequence[Record]] = field(default_factory=list)
+    frozen_before: dict[int, float] = field(default_factory=dict)
+    fetches: int = 0
     tracker: Tracker | None = None
 
     async def start(self, *, from_start: bool = False) -> None:
         return
 
     async def fetch(self, timeout_seconds: float, records_max: int) -> Sequence[Record]:
+        self.fetches += 1
         if self.records:
+            self.hands.seconds += self.frozen_before.get(self.fetches, 2.0)
             return self.records.pop(0)
         assert self.tracker is not None
         self.tracker.stop()
@@ -107,6 +115,25 @@ async def test_a_partition_that_stays_behind_over_three_beats_ends_the_process()
 
     with pytest.raises(StalledError, match="stays at 5"):
         await tracker.run()
+
+
+async def test_a_process_that_was_frozen_hears_many_beats_at_once_and_goes_on() -> None:
+    tracker, _, hands = tracker_of(Consumption({FIRST: 5}))
+    tracker._tail = tail = Beats(hands, [[beat(9)] * 10], {1: 20.0}, tracker=tracker)  # type: ignore[assignment]
+
+    await tracker.run()
+
+    assert tail.records == []
+
+
+async def test_what_was_seen_before_a_freeze_does_not_count_after_it() -> None:
+    tracker, _, hands = tracker_of(Consumption({FIRST: 5}))
+    fetches: list[Sequence[Record]] = [[beat(9)], [beat(9)], [beat(9)], [beat(9)] * 10, [beat(9)]]
+    tracker._tail = tail = Beats(hands, fetches, {4: 20.0}, tracker=tracker)  # type: ignore[assignment]
+
+    await tracker.run()
+
+    assert tail.records == []
 
 
 @pytest.mark.parametrize(
