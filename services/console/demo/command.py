@@ -19,6 +19,7 @@ from services.console.demo.site import Site
 from services.console.demo.stage import Stage
 from services.console.demo.stores import NotOurStoresError, empty_stores
 from shared.contracts.vocabulary import Service
+from shared.protocol import load_protocol
 from shared.runtime.dev_tokens import DEMO_USERS
 from shared.runtime.paths import Paths, default_paths
 from shared.runtime.processes import RUNNER, ProgramDied, Runner
@@ -112,7 +113,8 @@ class _Demo:
         self._show_site(site)
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False) as client:
             people = People(site, client)
-            stage = Stage(site, people, runner, self.report, self._tell, self._fast)
+            zone = load_protocol().zone
+            stage = Stage(site, people, runner, self.report, self._tell, self._fast, zone)
             try:
                 await play(stage)
                 self.report.finished = True

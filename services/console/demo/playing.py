@@ -20,12 +20,11 @@ from services.console.demo import (
 from services.console.demo.calendar import Calendar, last_treatment
 from services.console.demo.patient import MAIN_BUNDLE, Patient, bundle_text
 from services.console.demo.stage import Stage
-from shared.protocol import load_protocol
 
 
 async def play(stage: Stage) -> None:
     """Plays every act. Raises what ended the story before its end."""
-    zone = load_protocol().zone
+    zone = stage.zone
     story = Story(stage, Calendar(last_treatment(bundle_text(MAIN_BUNDLE), zone), zone))
     acts: tuple[Callable[[], Awaitable[None]], ...] = (
         story.refer,

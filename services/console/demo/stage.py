@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Final, TypeVar
 
 from services.console.demo.people import DONE, People, Person
@@ -41,6 +41,8 @@ class Stage:
     report: Report
     tell: Callable[[str], None]
     fast: bool
+    #: in which the clinic tells its times
+    zone: tzinfo
     #: figures of processes that were killed: a successor counts from nothing
     dropped_before_crashes: int = 0
 
@@ -104,8 +106,9 @@ class Stage:
             body = {"now": instant.isoformat()}
             return (await ops.replace(Service.INTAKE, "/demo/clock", body)).status in DONE
 
-        await self.eventually(moved, f"the clinic's clock at {instant:%Y-%m-%d %H:%M}")
-        self.note(f"the clinic's clock stands at {instant:%a %Y-%m-%d %H:%M}")
+        local = instant.astimezone(self.zone)
+        await self.eventually(moved, f"the clinic's clock at {local:%Y-%m-%d %H:%M}")
+        self.note(f"the clinic's clock stands at {local:%a %Y-%m-%d %H:%M}")
 
     async def now(self) -> datetime:
         """The clinic's time, in UTC."""
