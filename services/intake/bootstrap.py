@@ -22,6 +22,7 @@ from services.intake.entrypoints.http_authority import authority_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
+from services.intake.entrypoints.http_recover import router as recover_router
 from services.intake.entrypoints.http_signing import router as signing_router
 from services.intake.entrypoints.parts import IntakeParts
 from services.intake.settings import IntakeSettings
@@ -97,6 +98,7 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         signing_router,
         authority_router(authority, _MaySee(uow)),
         operations(reacting, uow, around.authenticator),
+        recover_router,
     ]
     if isinstance(around.world.clock, DemoClock):
         routers.append(demo_router(around.world.clock))

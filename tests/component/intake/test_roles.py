@@ -14,6 +14,7 @@ HOLDERS = {"service:manufacturing", "service:infusion_scheduling"}
 
 TABLE: Table = {
     **OPERATIONS,
+    "POST /ops/recover": {"ops"},
     "POST /fhir/Bundle": PHYSICIANS | {"coordinator"},
     "POST /cases": PHYSICIANS | {"coordinator"},
     "GET /cases": ANY_ROLE,
