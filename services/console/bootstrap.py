@@ -33,7 +33,7 @@ from shared.persistence.database import Database, Tx
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import World
 from shared.protocol import load_protocol
-from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings
+from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, operations
 from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
@@ -73,7 +73,7 @@ def console_app(
         Service.CONSOLE,
         routers=[
             common_router, worklist_router, case_router, stream_router, changes_router,
-            tables_router,
+            tables_router, operations(reactions(changes.note), units, authenticator),
             sign_in_router(_sign_in(settings, world, database, authenticator, sessions, pages)),
         ],
         world=world,

@@ -1,205 +1,57 @@
-"""The command `tandem`: starts and stops a system on this machine, and finds what keeps it down.
+"""The command `tandem`: finds the command that was asked for and loads nothing else.
 
-Other packages add commands through the entry-point group `tandem.commands` (a function that takes
-this application and registers commands on it) and programs of `tandem up` through
-`tandem.programs` (a function from the `Stack` of servers to the programs to start beside it), so
-that this module imports no service. Exit codes are those of `Exit`.
+Commands come through the entry-point group `tandem.commands`: the first word of a command, and a
+function that takes this application and registers commands on it. A function that registers
+several stands there once for each first word, so that `tandem assess` never pays for the imports
+of a broker's client. Exit codes are those of `shared.runtime.exits`.
 """
 
-import asyncio
-import json
-import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from enum import IntEnum
-from importlib.metadata import entry_points
-from typing import Annotated
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
 
 import typer
 
-from services.console import detached, redaction
-from services.console.contributed import contributed_programs
-from shared.runtime import logs
-from shared.runtime.doctor import Finding, Machine, Severity, examine
-from shared.runtime.doctor_servers import examine_servers
-from shared.runtime.down import end_run
-from shared.runtime.paths import default_paths
-from shared.runtime.processes import ProgramDied
-from shared.runtime.run import CANNOT_START, AlreadyRunning, run
-from shared.runtime.run_state import RunState
-from shared.runtime.stack import BadPort, native_stack
-
-COMMANDS = "tandem.commands"
-
-
-class Exit(IntEnum):
-    """What the exit codes of all commands mean; 4 and 10 are of commands that others add."""
-
-    DONE = 0
-    FAILED = 1
-    BAD_USAGE = 2
-    INPUT_REFUSED = 3
-    UNREACHABLE = 4
-    ALREADY_RUNNING = 5
-    NO_GO = 10
-
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-
-app = typer.Typer(
-    name="tandem",
-    help="Tandem coordinates CIK cell therapy in tandem with standard oncology treatment.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+COMMANDS: Final = "tandem.commands"
+#: this package's own commands for a system on this machine
+OWN: Final = tuple(
+    EntryPoint(name, "services.console.running:register", COMMANDS)
+    for name in ("up", "down", "doctor", "config")
 )
-config = typer.Typer(help="Shows the settings.", no_args_is_help=True)
-app.add_typer(config, name="config")
 
 
-@app.command()
-def up(
-    *,
-    detach: Annotated[bool, typer.Option(help="Return when ready, and go on running.")] = False,
-    json_: Json = False,
-) -> None:
-    """Start Kafka, PostgreSQL and the services, and stay until Ctrl-C.
+def new_app() -> typer.Typer:
+    """The application without any command."""
+    app = typer.Typer(
+        name="tandem",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
 
-    Example: tandem up --detach
+    @app.callback()
+    def tandem() -> None:
+        """Tandem coordinates CIK cell therapy in tandem with standard oncology treatment."""
 
-    Exit codes: 0 stopped as asked (with --detach: ready), 1 did not start or died, 2 bad usage,
-    5 already running.
-    """
-    if detach:
-        _up_detached(json_=json_)
-        return
-    sink = _json_sink if json_ else logs.console()
-    try:
-        stack = native_stack(default_paths())
-        asyncio.run(
-            run(
-                lambda: [*stack.programs(), *contributed_programs(stack)],
-                default_paths(),
-                sink,
-                endpoints=stack.endpoints(),
-                on_ready=lambda state: _tell_ready(state, json_=json_),
-            )
-        )
-    except AlreadyRunning as running:
-        _fail(str(running), Exit.ALREADY_RUNNING, json_=json_)
-    except BadPort as bad:
-        _fail(str(bad), Exit.BAD_USAGE, json_=json_)
-    except (ProgramDied, *CANNOT_START) as failed:
-        _fail(str(failed), Exit.FAILED, json_=json_)
-    except BrokenPipeError:
-        # Whoever read our output is gone; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return app
 
 
-@app.command()
-def down(*, json_: Json = False) -> None:
-    """Stop what `tandem up` started, from any shell; only processes of that run are touched.
-
-    Example: tandem down
-
-    Exit codes: 0 nothing runs any more (whether or not something ran before), 1 something is left.
-    """
-    ended = asyncio.run(end_run(default_paths()))
-    if json_:
-        _print_json({"was_running": ended.anything, "leftovers": ended.leftovers})
-    else:
-        typer.echo("stopped" if ended.anything else "nothing was running")
-
-
-@app.command()
-def doctor(*, json_: Json = False) -> None:
-    """Name what keeps Tandem from running on this machine, with the command that puts it right.
-
-    Example: tandem doctor --json
-
-    Exit codes: 0 no problem (there may be warnings), 1 at least one problem.
-    """
-    found = [*examine(Machine(default_paths())), *asyncio.run(examine_servers(os.environ))]
-    ok = all(f.severity is not Severity.PROBLEM for f in found)
-    if json_:
-        _print_json({"ok": ok, "findings": [asdict(f) for f in found]})
-    else:
-        _print_findings(found)
-    raise typer.Exit(Exit.DONE if ok else Exit.FAILED)
-
-
-@config.command("print")
-def print_config(
-    *,
-    redacted: Annotated[
-        bool, typer.Option("--redacted/--with-secrets", help="Hide secrets (the default).")
-    ] = True,
-    json_: Json = False,
-) -> None:
-    """Print the settings that are in force here, by their names in the environment.
-
-    Example: tandem config print --redacted
-
-    Exit codes: 0 printed.
-    """
-    settings = redaction.settings(os.environ, redacted=redacted)
-    if json_:
-        _print_json(settings)
-        return
-    for name, value in settings.items():
-        typer.echo(f"{name}={value}")
+def asked_for(known: Iterable[EntryPoint], arguments: Sequence[str]) -> list[EntryPoint]:
+    """What to load, each function once: the command that was named, or all to list or refuse."""
+    entries = list(known)
+    named = [entry for entry in entries if entry.name in arguments[:1]]
+    return list({entry.value: entry for entry in named or entries}.values())
 
 
 def main() -> None:
-    """Runs the command with the commands of other packages added."""
-    for entry in entry_points(group=COMMANDS):
+    """Runs the command."""
+    app = new_app()
+    for entry in asked_for((*OWN, *entry_points(group=COMMANDS)), sys.argv[1:]):
         register: Callable[[typer.Typer], None] = entry.load()
         register(app)
     app()
-
-
-def _up_detached(*, json_: bool) -> None:
-    try:
-        state = detached.start(default_paths())
-    except detached.DidNotStart as failed:
-        _fail(str(failed), failed.exit_code, json_=json_)
-    else:
-        _tell_ready(state, json_=json_)
-
-
-def _tell_ready(state: RunState, *, json_: bool) -> None:
-    if json_:
-        _print_json({"event": "ready", "endpoints": dict(state.endpoints)})
-        return
-    typer.echo("ready:")
-    for name, address in state.endpoints.items():
-        typer.echo(f"  {name:<20} {address}")
-
-
-def _print_findings(found: Sequence[Finding]) -> None:
-    for finding in found:
-        typer.echo(f"{finding.severity:<8} {finding.check}: {finding.problem}")
-        typer.echo(f"         fix: {finding.fix}")
-    if not found:
-        typer.echo("nothing found that would keep Tandem from running")
-
-
-def _json_sink(name: str, line: str) -> None:
-    _print_json({"event": "log", "program": name, "line": line})
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _fail(problem: str, code: int, *, json_: bool) -> None:
-    """Ends the command with the problem on standard error, and in the JSON if that was asked."""
-    if json_:
-        _print_json({"event": "failed", "problem": problem})
-    typer.echo(problem, err=True)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

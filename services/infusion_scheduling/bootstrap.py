@@ -33,7 +33,13 @@ from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import World
 from shared.protocol import Protocol, load_protocol
 from shared.protocol.rulebook.rows import GapRule
-from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.runtime.service import (
+    ServiceParts,
+    ServiceProgram,
+    Surroundings,
+    Timer,
+    operations,
+)
 from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
@@ -120,34 +126,47 @@ def holder_of(
 
 
 async def build(around: Surroundings[SchedulingSettings]) -> ServiceParts[ScheduleRows]:
-    """The parts of the process."""
+    """The parts of the process, once the database's identity is known."""
+    guard = RestoreGuard()
+    parts, holder = assembled(around, guard)
+    await begin_guard(holder, guard)
+    return parts
+
+
+def assembled(
+    around: Surroundings[SchedulingSettings], guard: RestoreGuard
+) -> tuple[ServiceParts[ScheduleRows], Holder[ScheduleRows]]:
+    """The parts of the process, and the holder whose guard has to begin before it serves."""
     settings, protocol = around.settings, load_protocol()
     uow = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
     authority = AuthorityAddress(url=settings.url_intake, http=around.service_http)
-    guard = RestoreGuard()
     holder = holder_of(uow, authority, times, protocol, guard)
-    await begin_guard(holder, guard)
     parts = _parts(around, uow, holder, protocol)
+    reacting = reactions(parts.site, holder)
     app = create_app(
         Service.INFUSION_SCHEDULING,
-        routers=[planning_router, bedside_router, holder_router(holder)],
+        routers=[
+            planning_router, bedside_router, holder_router(holder),
+            operations(reacting, uow, around.authenticator),
+        ],
         world=around.world,
         authenticator=around.authenticator,
         mode=settings.mode,
         figures=around.figures,
         state={"parts": parts},
-    )
-    return ServiceParts(
+    )  # fmt: skip
+    served = ServiceParts(
         app=app,
         unit_of_work=uow,
-        reactions=reactions(parts.site, holder),
+        reactions=reacting,
         timers=(
             Timer("sweep", SWEEP_SECONDS, partial(sweep, holder)),
             Timer("guard", GUARD_SECONDS, partial(watch_guard, holder, guard)),
         ),
         ready={"database": guarded(guard)},
     )
+    return served, holder
 
 
 def _parts(

@@ -22,6 +22,7 @@ from services.intake.entrypoints.http_authority import authority_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
+from services.intake.entrypoints.http_recover import router as recover_router
 from services.intake.entrypoints.http_signing import router as signing_router
 from services.intake.entrypoints.parts import IntakeParts
 from services.intake.settings import IntakeSettings
@@ -33,7 +34,13 @@ from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.permits.times import PermitTimes
 from shared.persistence.migrations import Migration, migrations_in
 from shared.protocol import Protocol, load_protocol
-from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.runtime.service import (
+    ServiceParts,
+    ServiceProgram,
+    Surroundings,
+    Timer,
+    operations,
+)
 from shared.runtime.world import DemoClock
 from shared.web.app import create_app
 
@@ -84,11 +91,14 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         read_bundle=read_fhir_bundle,
         authenticator=around.authenticator,
     )
+    reacting = reactions(protocol)
     routers = [
         record_router,
         questions_router,
         signing_router,
         authority_router(authority, _MaySee(uow)),
+        operations(reacting, uow, around.authenticator),
+        recover_router,
     ]
     if isinstance(around.world.clock, DemoClock):
         routers.append(demo_router(around.world.clock))
@@ -105,7 +115,7 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
     return ServiceParts(
         app=app,
         unit_of_work=uow,
-        reactions=reactions(protocol),
+        reactions=reacting,
         timers=(
             Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, protocol)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),

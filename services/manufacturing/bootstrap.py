@@ -19,6 +19,7 @@ from services.manufacturing.application.shell import Shell
 from services.manufacturing.domain.rules import ManufacturingRules
 from services.manufacturing.entrypoints.http import routers
 from services.manufacturing.settings import ManufacturingSettings
+from shared.auth.authenticator import Authenticator
 from shared.contracts import coordination as coord
 from shared.contracts import infusion as inf
 from shared.contracts.catalogue import TOPIC_OF
@@ -37,7 +38,13 @@ from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import World
 from shared.protocol import load_protocol
-from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.runtime.service import (
+    ServiceParts,
+    ServiceProgram,
+    Surroundings,
+    Timer,
+    operations,
+)
 from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
@@ -125,38 +132,50 @@ def timers(shell: Shell, held: Holder[Rows], guard: RestoreGuard) -> tuple[Timer
     )
 
 
-def all_routers(shell: Shell, held: Holder[Rows]) -> tuple[APIRouter, ...]:
-    """The service's endpoints, and the one by which intake tells a hold directly."""
-    return (*routers(shell), holder_router(held))
+def all_routers(
+    shell: Shell, held: Holder[Rows], authenticator: Authenticator
+) -> tuple[APIRouter, ...]:
+    """The service's endpoints, those of operations, and the one by which intake tells a hold."""
+    ops = operations(reactions(shell, held), held.unit_of_work, authenticator)
+    return (*routers(shell), holder_router(held), ops)
 
 
 async def build(around: Surroundings[ManufacturingSettings]) -> ServiceParts[Rows]:
-    """The parts of the process."""
+    """The parts of the process, once the database's identity is known."""
+    guard = RestoreGuard()
+    parts, held = assembled(around, guard)
+    await begin_guard(held, guard)
+    return parts
+
+
+def assembled(
+    around: Surroundings[ManufacturingSettings], guard: RestoreGuard
+) -> tuple[ServiceParts[Rows], Holder[Rows]]:
+    """The parts of the process, and the holder whose guard has to begin before it serves."""
     settings, intake_url = around.settings, around.settings.url_of(Service.INTAKE)
     rules = manufacturing_rules(load_protocol())
     units = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
-    guard = RestoreGuard()
     address = AuthorityAddress(intake_url, around.service_http)
     held = holder(units, address, rules, times, guard)
-    await begin_guard(held, guard)
     authority = IntakeAuthority(around.service_http, intake_url)
     shell = Shell(units, rules, HolderPermits(held), authority)
     app = create_app(
         Service.MANUFACTURING,
-        routers=all_routers(shell, held),
+        routers=all_routers(shell, held, around.authenticator),
         world=around.world,
         authenticator=around.authenticator,
         mode=settings.mode,
         figures=around.figures,
     )
-    return ServiceParts(
+    parts = ServiceParts(
         app=app,
         unit_of_work=units,
         reactions=reactions(shell, held),
         timers=timers(shell, held, guard),
         ready={"database": guarded(guard)},
     )
+    return parts, held
 
 
 PROGRAM: Final = ServiceProgram(

@@ -37,7 +37,13 @@ from shared.observability.figures import Figures
 from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import World
-from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, Timer
+from shared.runtime.service import (
+    ServiceParts,
+    ServiceProgram,
+    Surroundings,
+    Timer,
+    operations,
+)
 from shared.runtime.settings import Mode
 from shared.web.app import create_app
 
@@ -187,9 +193,10 @@ def outgoing_mail(settings: NotificationSettings, rules: Policy, world: World) -
 
 def web_app(parts: NotificationParts, authenticator: Authenticator, figures: Figures) -> FastAPI:
     """The HTTP side."""
+    ops = operations(reactions(parts.policy), parts.uow, authenticator)
     return create_app(
         Service.NOTIFICATION,
-        routers=[alerts_router, routing_router],
+        routers=[alerts_router, routing_router, ops],
         world=parts.world,
         authenticator=authenticator,
         mode=parts.mode,

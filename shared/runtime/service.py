@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+from shared.auth.authenticator import Authenticator
 from shared.auth.tokens import Issuer, TokenAuthenticator
 from shared.contracts.vocabulary import Service
 from shared.messaging.bus import Alarm, Bus
@@ -72,6 +73,16 @@ class Timer:
     name: str
     every_seconds: float
     run: Callable[[], Awaitable[object]]
+
+
+def operations(
+    reactions: Reactions[R], unit_of_work: UnitOfWork[R], authenticator: Authenticator
+) -> APIRouter:
+    """What operations staff may do about events that wait in order; part of every service's app."""
+    redrive = Redrive(reactions, unit_of_work, alarm=_tell_alarm)
+    return ops_router(
+        reactions.consumer, redrive, unit_of_work, partial(second_person, authenticator)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +242,6 @@ async def _serve(
         alarm=_tell_alarm,
     )
     _watch_readiness(parts, around.database, messaging)
-    parts.app.include_router(_ops(program.service, around, parts))
     show_messaging(
         around.figures,
         relay=messaging.relay_figures,
@@ -265,14 +275,6 @@ def _chores(service: Service, around: Surroundings[S], parts: ServiceParts[Any])
         key_file=around.settings.audit_key or var / "audit" / "root-key.json",
     ):
         yield Timer(name, seconds, run)
-
-
-def _ops(service: Service, around: Surroundings[S], parts: ServiceParts[Any]) -> APIRouter:
-    """What operations staff may do about events that wait in order."""
-    redrive = Redrive(parts.reactions, parts.unit_of_work, alarm=_tell_alarm)
-    return ops_router(
-        service, redrive, around.database, partial(second_person, around.authenticator)
-    )
 
 
 def _watch_readiness(

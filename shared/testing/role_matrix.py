@@ -23,6 +23,14 @@ from shared.web.security import Access
 #: "METHOD /path/{with}/{names}" to the roles and `service:<name>`s that may call it
 Table = Mapping[str, Iterable[str]]
 
+#: what every service's app has beside its own endpoints (`shared.web.ops`)
+OPERATIONS: Final[Table] = {
+    "GET /ops/parked": {"ops"},
+    "GET /ops/parked/{case_id}": {"ops"},
+    "POST /ops/parked/{case_id}/redrive": {"ops"},
+    "POST /ops/parked/{case_id}/skip": {"ops"},
+    "POST /ops/parked/{case_id}/accept-gap": {"ops"},
+}
 ANY_ROLE: Final = frozenset(role.value for role in Role)
 _SOME_ID: Final = "01890000-0000-7000-8000-000000000000"
 _ANONYMOUS: Final = "nobody"

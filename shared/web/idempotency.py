@@ -5,19 +5,24 @@ crash leaves both or neither; there is no window in which the effect exists and 
 What a repetition is answered: the first answer, or for holds, permits and starts the *present*
 state of the resource, so that a stored GO is never shown again. A refusal raised as `Problem`
 rolls the key back with everything else: it may be tried again.
+
+A command of several transactions (an import in chunks, a redrive) cannot have its key in the
+transaction of its effect; `answer_once_in_steps` is for those that do no harm when a crash in
+their middle makes them run again. Which endpoints take no key, and why, is said in
+tests/architecture/test_keys.py.
 """
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from fastapi import Request, Response
 from pydantic_core import from_json, to_json
 
-from shared.messaging.unit_of_work import Work
-from shared.persistence.database import LockTimeoutError, Row
+from shared.messaging.unit_of_work import Cause, UnitOfWork, Work
+from shared.persistence.database import LockTimeoutError, Row, Tx
 from shared.persistence.statements import load_statements
 from shared.web.problems import Problem
 from shared.web.security import caller
@@ -95,7 +100,10 @@ async def answer_once(
         return await act()
     place = (key.principal, key.route, key.key)
     if not await _claimed(work, key, place):
-        return await _replay(work, key, place, present)
+        stored = await _stored(work.tx, key, place, work.world.machine_clock.now())
+        if stored is None:
+            raise _in_progress()
+        return _replayed(stored if present is None else await present(stored))
     answer = await act()
     await work.tx.run(
         STATEMENTS["answer_idempotency_key"],
@@ -114,38 +122,69 @@ async def _claimed(work: Work[Any], key: RequestKey, place: tuple[str, str, str]
             STATEMENTS["claim_idempotency_key"], *place, key.body_sha256, now, now - KEPT_FOR
         )
     except LockTimeoutError as error:
-        raise Problem(
-            409,
-            "idempotency-key-in-progress",
-            "The first request with this Idempotency-Key is still running; ask again.",
-            headers={"Retry-After": "1"},
-        ) from error
+        raise _in_progress() from error
     return claimed is not None
 
 
-async def _replay(
-    work: Work[Any], key: RequestKey, place: tuple[str, str, str], present: Present | None
+def _in_progress() -> Problem:
+    return Problem(
+        409,
+        "idempotency-key-in-progress",
+        "The first request with this Idempotency-Key is still running; ask again.",
+        headers={"Retry-After": "1"},
+    )
+
+
+async def answer_once_in_steps(
+    unit_of_work: UnitOfWork[Any], key: RequestKey, cause: Cause, act: Act
 ) -> Answer:
-    row = await work.tx.row(STATEMENTS["read_idempotency_key"], *place)
+    """The answer of `act`, which commits by itself; a repetition is marked as replayed.
+
+    While `act` runs, a session of its own keeps the key by an advisory lock (no row lock and no
+    open transaction lasts that long): a concurrent repetition is told 409 at once. The answer is
+    stored after `act`, so a crash between the two makes a repetition run `act` again. Raises
+    `Problem` as `answer_once` does.
+    """
+    if key.key is None:
+        return await act()
+    place = (key.principal, key.route, key.key)
+    async with unit_of_work.database.session() as session:
+        if not await session.value(STATEMENTS["hold_idempotency_key"], *place):
+            raise _in_progress()
+        now = unit_of_work.world.machine_clock.now()
+        stored = await _stored(session, key, place, now)
+        if stored is not None:
+            return _replayed(stored)
+        answer = await act()
+
+        async def done() -> Answer:
+            return answer
+
+        async with unit_of_work.begin(cause) as work:
+            return await answer_once(work, key, done)
+
+
+async def _stored(
+    tx: Tx, key: RequestKey, place: tuple[str, str, str], now: datetime
+) -> Answer | None:
+    """What the first request was answered; None when there was none, or it has no answer yet."""
+    row = await tx.row(STATEMENTS["read_idempotency_key"], *place, now - KEPT_FOR)
     if row is None or row["status"] is None:
-        raise Problem(
-            409,
-            "idempotency-key-in-progress",
-            "The first request with this Idempotency-Key has not been answered; ask again.",
-            headers={"Retry-After": "1"},
-        )
+        return None
     if bytes(row["body_sha256"]) != key.body_sha256:
         raise Problem(
             422,
             "idempotency-key-reused",
             "This Idempotency-Key was used with another body; take a fresh one.",
         )
-    stored = _stored(row)
-    answer = stored if present is None else await present(stored)
+    return _answer(row)
+
+
+def _replayed(answer: Answer) -> Answer:
     return Answer(answer.status, answer.body, {**answer.headers, REPLAYED_HEADER: "true"})
 
 
-def _stored(row: Row) -> Answer:
+def _answer(row: Row) -> Answer:
     body = None if row["body"] is None else from_json(bytes(row["body"]))
     return Answer(int(row["status"]), body, dict(row["headers"]))
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -23,16 +23,18 @@ from shared.messaging.redrive import (
     parked_cases,
     parked_records,
 )
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.persistence.database import Database, Row
-from shared.web.idempotency import Answer
+from shared.web.idempotency import Answer, RequestKey, answer_once_in_steps, request_key
 from shared.web.problems import Problem, not_found
-from shared.web.requests import RequestModel
+from shared.web.requests import RequestModel, cause_of
 from shared.web.security import requires
 
 R = TypeVar("R")
 SecondPerson = Callable[[str], Awaitable[Principal]]
 
 Operator = Annotated[Principal, Depends(requires(Role.OPS))]
+Key = Annotated[RequestKey, Depends(request_key)]
 Reason = Annotated[str, Field(min_length=3, max_length=500)]
 Token = Annotated[str, Field(max_length=8_000)]
 
@@ -60,13 +62,13 @@ class GapBody(RequestModel):
 
 
 def ops_router(
-    consumer: Service, redrive: Redrive[R], database: Database, second_person: SecondPerson
+    consumer: Service, redrive: Redrive[R], unit_of_work: UnitOfWork[R], second_person: SecondPerson
 ) -> APIRouter:
     """The endpoints of /ops/parked for one consumer."""
     router = APIRouter(prefix="/ops", tags=["operations"])
-    _add_reading(router, consumer, database)
-    _add_ways_out(router, redrive, second_person)
-    _add_skip(router, consumer, redrive, database, second_person)
+    _add_reading(router, consumer, unit_of_work.database)
+    _add_redrive(router, redrive, unit_of_work)
+    _add_giving_up(router, consumer, redrive, unit_of_work, second_person)
     return router
 
 
@@ -88,43 +90,61 @@ def _add_reading(router: APIRouter, consumer: Service, database: Database) -> No
         return Answer(200, {"items": [dict(row) for row in found]}).response()
 
 
-def _add_ways_out(router: APIRouter, redrive: Redrive[R], second_person: SecondPerson) -> None:
+def _add_redrive(router: APIRouter, redrive: Redrive[R], unit_of_work: UnitOfWork[R]) -> None:
     @router.post("/parked/{case_id}/redrive")
-    async def post_redrive(case_id: UUID, principal: Operator, body: RedriveBody) -> Response:
+    async def post_redrive(
+        request: Request, case_id: UUID, principal: Operator, key: Key, body: RedriveBody
+    ) -> Response:
         """Applies the waiting records in order, as far as it goes."""
         signature = Signature(principal.subject, body.reason)
-        report = await redrive.case(case_id, signature, dry_run=body.dry_run)
-        return Answer(200, _report_json(report)).response()
 
-    @router.post("/parked/{case_id}/accept-gap")
-    async def post_accept_gap(case_id: UUID, principal: Operator, body: GapBody) -> Response:
-        """Declares what is missing before the next record lost, and redrives the case."""
-        other = await second_person(body.second_signer_token)
-        signature = Signature(principal.subject, body.reason, other.subject)
-        return Answer(
-            200, _report_json(await _signed(redrive.accept_gap(case_id, signature)))
-        ).response()
+        async def act() -> Answer:
+            report = await redrive.case(case_id, signature, dry_run=body.dry_run)
+            return Answer(200, _report_json(report))
+
+        cause = cause_of(request, principal)
+        return (await answer_once_in_steps(unit_of_work, key, cause, act)).response()
 
 
-def _add_skip(
+def _add_giving_up(
     router: APIRouter,
     consumer: Service,
     redrive: Redrive[R],
-    database: Database,
+    unit_of_work: UnitOfWork[R],
     second_person: SecondPerson,
 ) -> None:
+    @router.post("/parked/{case_id}/accept-gap")
+    async def post_accept_gap(
+        request: Request, case_id: UUID, principal: Operator, key: Key, body: GapBody
+    ) -> Response:
+        """Declares what is missing before the next record lost, and redrives the case."""
+        other = await second_person(body.second_signer_token)
+        signature = Signature(principal.subject, body.reason, other.subject)
+
+        async def act() -> Answer:
+            return Answer(200, _report_json(await _signed(redrive.accept_gap(case_id, signature))))
+
+        cause = cause_of(request, principal)
+        return (await answer_once_in_steps(unit_of_work, key, cause, act)).response()
+
     @router.post("/parked/{case_id}/skip")
-    async def post_skip(case_id: UUID, principal: Operator, body: SkipBody) -> Response:
+    async def post_skip(
+        request: Request, case_id: UUID, principal: Operator, key: Key, body: SkipBody
+    ) -> Response:
         """Gives up one record, which must be the next of its case; the others stay."""
-        async with database.transaction() as tx:
-            waiting = await parked_records(tx, consumer.value, case_id)
-        if body.record_id not in {row["id"] for row in waiting}:
-            raise not_found("parked record")
         second = body.second_signer_token
         other = None if second is None else (await second_person(second)).subject
         signature = Signature(principal.subject, body.reason, other)
-        report = await _signed(redrive.skip(body.record_id, signature))
-        return Answer(200, _report_json(report)).response()
+
+        async def act() -> Answer:
+            async with unit_of_work.database.transaction() as tx:
+                waiting = await parked_records(tx, consumer.value, case_id)
+            if body.record_id not in {row["id"] for row in waiting}:
+                raise not_found("parked record")
+            return Answer(200, _report_json(await _signed(redrive.skip(body.record_id, signature))))
+
+        cause = cause_of(request, principal)
+        return (await answer_once_in_steps(unit_of_work, key, cause, act)).response()
 
 
 async def _signed(act: Awaitable[CaseReport]) -> CaseReport:

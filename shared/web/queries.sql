@@ -10,9 +10,14 @@ WHERE k.created_at < $6
 RETURNING k.key
 
 -- name: read_idempotency_key
--- What the first request with this key was and what it was answered.
+-- What the first request with this key (not older than $4) was and what it was answered.
 SELECT body_sha256, status, headers, body FROM idempotency_key
-WHERE principal = $1 AND route = $2 AND key = $3
+WHERE principal = $1 AND route = $2 AND key = $3 AND created_at >= $4
+
+-- name: hold_idempotency_key
+-- Whether this session now keeps the key; it does as long as it lives. The seed sets these locks
+-- apart from the other advisory locks of the database.
+SELECT pg_try_advisory_lock(hashtextextended(concat_ws(chr(10), $1::text, $2::text, $3::text), 75))
 
 -- name: answer_idempotency_key
 -- Stores the answer in the transaction of its effect.

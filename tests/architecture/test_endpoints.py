@@ -12,7 +12,9 @@ from tests.architecture.tree import Module, modules
 
 #: the one builder; the development sign-in and the servers of tests, which are no services
 BUILDERS = ("shared/web/app.py", "shared/runtime/dev_identity.py", "shared/testing/")
-ADDERS = frozenset({"mount", "add_route", "add_api_route", "get", "post", "put", "delete"})
+ADDERS = frozenset(
+    {"mount", "add_route", "add_api_route", "include_router", "get", "post", "put", "delete"}
+)
 
 
 def app_builders(module: Module) -> Iterator[str]:
@@ -22,10 +24,8 @@ def app_builders(module: Module) -> Iterator[str]:
             case ast.Call(func=ast.Name(id="FastAPI" | "Starlette")):
                 yield f"{module.path}:{node.lineno} builds an app"
             case ast.Call(
-                func=ast.Attribute(
-                    value=ast.Name(id="app"), attr="mount" | "add_route" | "get" | "post"
-                )
-            ):
+                func=ast.Attribute(value=ast.Name(id="app") | ast.Attribute(attr="app"), attr=added)
+            ) if added in ADDERS:
                 yield f"{module.path}:{node.lineno} adds a route to a finished app"
             case _:
                 continue
@@ -38,7 +38,14 @@ def test_only_create_app_builds_apps() -> None:
 
 
 @pytest.mark.parametrize(
-    "planted", ["app = FastAPI()", "app.mount('/x', other)", "@app.get('/x')\ndef x(): ..."]
+    "planted",
+    [
+        "app = FastAPI()",
+        "app.mount('/x', other)",
+        "@app.get('/x')\ndef x(): ...",
+        "app.put('/x')",
+        "parts.app.include_router(ops)",
+    ],
 )
 def test_a_planted_app_is_found(planted: str) -> None:
     assert list(app_builders(Module("services/intake/x.py", planted))) != []

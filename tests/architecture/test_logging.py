@@ -12,7 +12,7 @@ from tests.architecture.tree import Module, modules
 METHODS = frozenset(["debug", "info", "warning", "error", "exception", "critical"])
 _EVENT = re.compile(r"[a-z][a-z0-9_]{2,60}")
 #: the command line and the runner of programs talk to a person at a terminal
-TERMINAL = ("services/console/cli.py", "shared/runtime/logs.py")
+TERMINAL = ("services/console/running.py", "shared/runtime/logs.py")
 
 
 def log_faults(module: Module) -> Iterator[str]:

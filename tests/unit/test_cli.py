@@ -1,7 +1,9 @@
 """What every command of `tandem` has, and how other packages add theirs."""
 
+import subprocess
+import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from services.console import cli, redaction
+from services.console import cli, redaction, running
+from shared.runtime.exits import Exit
 
 
 def commands(command: Any, path: str = "tandem") -> dict[str, Any]:
@@ -20,7 +23,13 @@ def commands(command: Any, path: str = "tandem") -> dict[str, Any]:
     return {name: command for part in found for name, command in part.items()}
 
 
-OWN = commands(get_command(cli.app))
+def own_app() -> typer.Typer:
+    app = cli.new_app()
+    running.register(app)
+    return app
+
+
+OWN = commands(get_command(own_app()))
 
 
 def test_the_commands_for_running_are_there() -> None:
@@ -39,7 +48,6 @@ def test_every_command_has_json_an_example_and_its_exit_codes(name: str) -> None
 
 
 def test_other_packages_add_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "app", typer.Typer())
     monkeypatch.setattr(cli, "entry_points", _one_entry("tandem.commands", "greeting:register"))
     monkeypatch.setattr(EntryPoint, "load", lambda _: _register)
     monkeypatch.setattr("sys.argv", ["tandem", "greet"])
@@ -51,13 +59,44 @@ def test_other_packages_add_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _register(app: typer.Typer) -> None:
-    @app.callback()
-    def group() -> None:
-        """Makes the one command a named one."""
-
     @app.command()
     def greet() -> None:
         raise typer.Exit(7)
+
+
+def known() -> list[EntryPoint]:
+    return [*cli.OWN, *entry_points(group=cli.COMMANDS)]
+
+
+@pytest.mark.parametrize("value", sorted({entry.value for entry in known()}))
+def test_a_function_stands_there_once_for_each_first_word_that_it_registers(value: str) -> None:
+    app = cli.new_app()
+    named = [entry for entry in known() if entry.value == value]
+
+    named[0].load()(app)
+
+    words = get_command(app).commands  # type: ignore[attr-defined] - the callback makes it a group
+    assert sorted(words) == sorted(entry.name for entry in named)
+
+
+def test_one_command_is_loaded_alone_and_help_loads_all() -> None:
+    (assess,) = cli.asked_for(known(), ["assess", "x.json"])
+
+    assert assess.value.startswith("services.intake.entrypoints.commands")
+    for arguments in ([], ["--help"], ["no-such-command"]):
+        assert len(cli.asked_for(known(), arguments)) == len({e.value for e in known()})
+
+
+def test_assess_loads_no_client_of_a_server() -> None:
+    code = (
+        "import sys; from services.console import cli; sys.argv = ['tandem', 'assess', '--help']\n"
+        "try: cli.main()\nfinally: print(sorted({'aiokafka', 'asyncpg', 'httpx', 'fastapi',"
+        " 'pydantic', 'cryptography'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def _one_entry(group: str, value: str) -> Callable[..., list[EntryPoint]]:
@@ -86,7 +125,7 @@ def test_secrets_are_hidden_and_addresses_stay_readable() -> None:
 
 
 def test_a_port_that_is_none_is_bad_usage() -> None:
-    result = CliRunner().invoke(cli.app, ["up"], env={"TANDEM_KAFKA_PORT": "kafka"})
+    result = CliRunner().invoke(own_app(), ["up"], env={"TANDEM_KAFKA_PORT": "kafka"})
 
-    assert result.exit_code == cli.Exit.BAD_USAGE
+    assert result.exit_code == Exit.BAD_USAGE
     assert "TANDEM_KAFKA_PORT=kafka is no port" in result.stderr

@@ -110,13 +110,13 @@ async def start_infusion(
     seen: ClearanceVersion,
     cause: Cause,
     *,
+    permit_id: UUID,
     drip_minutes: int,
 ) -> StartAnswer | NotReady:
-    """GO, or why not. Raises `UnknownInfusionError`.
+    """GO, or why not. Raises `UnknownInfusionError`. `permit_id` is fresh: a permit is asked once.
 
     The dose must be usable for `drip_minutes`; the visit's chair is taken for longer than that.
     """
-    permit_id = holder.world.ids.new()
     async with holder.unit_of_work.begin(cause) as work:
         infusion = await locked_infusion(work, infusion_id)
         check = await work.rows.check_of_attempt(infusion_id, infusion.attempt + 1)

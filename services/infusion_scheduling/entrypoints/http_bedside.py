@@ -30,13 +30,20 @@ from services.infusion_scheduling.entrypoints.http_planning import infusion_json
 from services.infusion_scheduling.entrypoints.parts import SchedulingParts, parts_of
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, Role
-from shared.messaging.unit_of_work import Work
+from shared.messaging.unit_of_work import Cause, Work
 from shared.permits import after_start
 from shared.permits.clearance import ClearanceVersion
 from shared.permits.press_start import DoNotStart, Go, StartAnswer, StartRefused
+from shared.permits.rows import HolderRows
 from shared.permits.starts import Start
 from shared.web.etags import if_match
-from shared.web.idempotency import Answer, RequestKey, answer_once, request_key
+from shared.web.idempotency import (
+    REPLAYED_HEADER,
+    Answer,
+    RequestKey,
+    answer_once,
+    request_key,
+)
 from shared.web.problems import Problem, not_found
 from shared.web.requests import RequestModel, cause_of
 from shared.web.security import Rate, requires, signed_in
@@ -54,6 +61,7 @@ Seen = Annotated[tuple[int, ...], Depends(if_match)]
 Measure = Annotated[dict[str, Any], Field(min_length=2, max_length=2)]
 After = Callable[[Work[ScheduleRows], UUID, UUID], Awaitable[Start]]
 _TWO = 2
+_REFUSED = 409
 
 
 class ChecksBody(RequestModel):
@@ -132,8 +140,9 @@ def _vitals_json(row: VitalsRow) -> Mapping[str, Any]:
 
 @router.post("/infusions/{infusion_id}/checks", status_code=201)
 async def post_checks(
-    request: Request, infusion_id: UUID, principal: Nurse, parts: Parts, body: ChecksBody
-) -> Response:
+    request: Request, infusion_id: UUID, principal: Nurse, parts: Parts, key: Key,
+    body: ChecksBody,
+) -> Response:  # fmt: skip
     """Records the bedside check of two people for the next attempt."""
     second = await parts.second_person(body.second_checker_token)
     if not second.has_any(*_BEDSIDE):
@@ -143,13 +152,24 @@ async def post_checks(
         body.physician_on_site,
     )  # fmt: skip
     async with parts.uow.begin(cause_of(request, principal)) as work:
-        faults = await _known(record_check(work, check))
-    if faults:
-        reasons = [{"code": code} for code in faults]
-        raise Problem(
-            409, faults[0], "The bedside check does not hold.", extra={"reasons": reasons}
-        )
-    return Answer(201, {"infusion_id": infusion_id, "checked": True}).response()
+
+        async def act() -> Answer:
+            faults = await _known(record_check(work, check))
+            if faults:  # kept, not raised: that the check was refused is on the audit
+                return Answer(409, {"codes": list(faults)})
+            return Answer(201, {"infusion_id": infusion_id, "checked": True})
+
+        answer = await answer_once(work, key, act)
+    if answer.status == _REFUSED:
+        codes = _members(answer)["codes"]
+        extra = {"reasons": [{"code": code} for code in codes]}
+        title = "The bedside check does not hold."
+        raise Problem(answer.status, codes[0], title, extra=extra, headers=answer.headers)
+    return answer.response()
+
+
+def _members(answer: Answer) -> dict[str, Any]:
+    return dict(answer.body) if isinstance(answer.body, dict) else {}
 
 
 async def _known(call: Awaitable[Any]) -> Any:  # noqa: ANN401 - the awaited value's own type
@@ -162,18 +182,51 @@ async def _known(call: Awaitable[Any]) -> Any:  # noqa: ANN401 - the awaited val
 @router.post("/infusions/{infusion_id}/start")
 @router.post("/infusions/{infusion_id}/resume")
 async def post_start(
-    request: Request, infusion_id: UUID, principal: Nurse, parts: Parts, seen: Seen
+    request: Request, infusion_id: UUID, principal: Nurse, parts: Parts, key: Key, seen: Seen
 ) -> Response:
-    """One press: GO, or DO NOT START with all reasons. It is never repeated by the machine."""
+    """One press: GO, or DO NOT START with all reasons. It is never repeated by the machine.
+
+    An Idempotency-Key stands for one press and thereby for one permit, which is asked for once: a
+    repetition is answered with what became of that press, and never with a GO.
+    """
     if len(seen) != _TWO:
         raise Problem(422, "version-malformed", "Send the case's clearance: epoch and version.")
-    clearance = ClearanceVersion(*seen)
     cause = cause_of(request, principal)
-    minutes = parts.drip_minutes
+    permit_id, is_repetition = await _claim_press(parts, key, cause)
+    if is_repetition:
+        return await _present_start(parts, permit_id, cause)
     found = await _known(
-        start_infusion(parts.holder, infusion_id, clearance, cause, drip_minutes=minutes)
-    )
+        start_infusion(
+            parts.holder, infusion_id, ClearanceVersion(*seen), cause,
+            permit_id=permit_id, drip_minutes=parts.drip_minutes,
+        )
+    )  # fmt: skip
     return _start_answer(found)
+
+
+async def _claim_press(parts: SchedulingParts, key: RequestKey, cause: Cause) -> tuple[UUID, bool]:
+    """The permit id of this press, committed before it is asked for; whether it was pressed before.
+
+    So a crash after the question never leads to a second one with the same key.
+    """
+
+    async def claim() -> Answer:
+        return Answer(202, {"permit_id": str(parts.world.ids.new())})
+
+    async with parts.uow.begin(cause) as work:
+        claimed = await answer_once(work, key, claim)
+    return UUID(_members(claimed)["permit_id"]), REPLAYED_HEADER in claimed.headers
+
+
+async def _present_start(parts: SchedulingParts, permit_id: UUID, cause: Cause) -> Response:
+    async with parts.uow.begin(cause) as work:
+        start = await HolderRows(work.tx).start_of_permit(permit_id)
+    if start is None:
+        raise Problem(
+            409, "permit-asked", "This start was asked for and did not begin; press anew."
+        )
+    body = {"answer": "ASKED BEFORE", **_start_json(start)}
+    return Answer(200, body, {REPLAYED_HEADER: "true"}).response()
 
 
 def _start_answer(found: StartAnswer | NotReady) -> Response:
@@ -205,54 +258,67 @@ def _start_answer(found: StartAnswer | NotReady) -> Response:
 
 @router.post("/infusions/{infusion_id}/never-opened")
 async def post_never_opened(
-    request: Request, infusion_id: UUID, principal: Stopper, parts: Parts, body: ReasonBody
-) -> Response:
+    request: Request, infusion_id: UUID, principal: Stopper, parts: Parts, key: Key,
+    body: ReasonBody,
+) -> Response:  # fmt: skip
     """GO was shown and nothing began; the dose is free again."""
 
     async def act(work: Work[ScheduleRows], case_id: UUID, start_id: UUID) -> Start:
         return await after_start.never_opened(parts.holder, work, case_id, start_id, body.reason)
 
-    return await _after(request, infusion_id, principal, parts, act)
+    return await _after(request, infusion_id, principal, parts, key, act)
 
 
 @router.post("/infusions/{infusion_id}/stop")
 async def post_stop(
-    request: Request, infusion_id: UUID, principal: Stopper, parts: Parts, body: StopBody
-) -> Response:
+    request: Request, infusion_id: UUID, principal: Stopper, parts: Parts, key: Key,
+    body: StopBody,
+) -> Response:  # fmt: skip
     """The drip was stopped, or paused."""
     do = after_start.pause if body.pause else after_start.stop
 
     async def act(work: Work[ScheduleRows], case_id: UUID, start_id: UUID) -> Start:
         return await do(parts.holder, work, case_id, start_id, body.reason)
 
-    return await _after(request, infusion_id, principal, parts, act)
+    return await _after(request, infusion_id, principal, parts, key, act)
 
 
 @router.post("/infusions/{infusion_id}/complete")
 async def post_complete(
-    request: Request, infusion_id: UUID, principal: Nurse, parts: Parts
+    request: Request, infusion_id: UUID, principal: Nurse, parts: Parts, key: Key
 ) -> Response:
     """The dose was given in full; follow-ups are placed."""
 
     async def act(work: Work[ScheduleRows], case_id: UUID, start_id: UUID) -> Start:
         return await after_start.complete(parts.holder, work, case_id, start_id)
 
-    return await _after(request, infusion_id, principal, parts, act)
+    return await _after(request, infusion_id, principal, parts, key, act)
 
 
 async def _after(
-    request: Request, infusion_id: UUID, principal: Principal, parts: SchedulingParts, act: After
+    request: Request,
+    infusion_id: UUID,
+    principal: Principal,
+    parts: SchedulingParts,
+    key: RequestKey,
+    act: After,
 ) -> Response:
     cause = cause_of(request, principal)
     async with parts.uow.begin(cause, urgent=True) as work:
-        infusion: InfusionRow = await _known(locked_infusion(work, infusion_id))
-        if infusion.start_id is None:
-            raise Problem(409, "not-running", "Nothing was started for this infusion.")
-        try:
-            start = await act(work, infusion.case_id, infusion.start_id)
-        except after_start.WrongStateError as error:
-            raise Problem(409, "wrong-state", f"The start is {error.start.state.value}.") from error
-    return Answer(200, _start_json(start)).response()
+
+        async def once() -> Answer:
+            infusion: InfusionRow = await _known(locked_infusion(work, infusion_id))
+            if infusion.start_id is None:
+                raise Problem(409, "not-running", "Nothing was started for this infusion.")
+            try:
+                start = await act(work, infusion.case_id, infusion.start_id)
+            except after_start.WrongStateError as error:
+                state = error.start.state.value
+                raise Problem(409, "wrong-state", f"The start is {state}.") from error
+            return Answer(200, _start_json(start))
+
+        answer = await answer_once(work, key, once)
+    return answer.response()
 
 
 def _start_json(start: Start) -> Mapping[str, Any]:
@@ -266,23 +332,28 @@ def _start_json(start: Start) -> Mapping[str, Any]:
 
 @router.post("/infusions/{infusion_id}/already-running", status_code=201)
 async def post_already_running(
-    request: Request, infusion_id: UUID, principal: Stopper, parts: Parts
+    request: Request, infusion_id: UUID, principal: Stopper, parts: Parts, key: Key
 ) -> Response:
     """It was started without us: always recorded, counted apart, and paged."""
     async with parts.uow.begin(cause_of(request, principal), urgent=True) as work:
-        infusion: InfusionRow = await _known(locked_infusion(work, infusion_id))
-        start = await after_start.already_running(
-            parts.holder,
-            work,
-            start_id=parts.world.ids.new(),
-            case_id=infusion.case_id,
-            gate=Gate.INFUSION,
-            subject_id=infusion_id,
-            attempt=infusion.attempt + 1,
-            dose_id=infusion.dose_id,
-            place=str(infusion.chair_id),
-        )
-    return Answer(201, _start_json(start)).response()
+
+        async def act() -> Answer:
+            infusion: InfusionRow = await _known(locked_infusion(work, infusion_id))
+            start = await after_start.already_running(
+                parts.holder,
+                work,
+                start_id=parts.world.ids.new(),
+                case_id=infusion.case_id,
+                gate=Gate.INFUSION,
+                subject_id=infusion_id,
+                attempt=infusion.attempt + 1,
+                dose_id=infusion.dose_id,
+                place=str(infusion.chair_id),
+            )
+            return Answer(201, _start_json(start))
+
+        answer = await answer_once(work, key, act)
+    return answer.response()
 
 
 @router.post("/infusions/{infusion_id}/vitals", status_code=201)

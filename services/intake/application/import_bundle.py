@@ -16,7 +16,7 @@ from services.intake.application.open_case import (
 )
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_facts import record_facts
-from shared.messaging.unit_of_work import Cause, UnitOfWork
+from shared.messaging.unit_of_work import Cause, UnitOfWork, Work
 from shared.protocol import Fact, Protocol
 
 #: the case row is free again after each chunk (messaging: imports commit in chunks of at most 200)
@@ -72,13 +72,32 @@ async def _case_for(
 ) -> tuple[UUID, bool]:
     try:
         async with uow.begin(cause) as work:
-            found = await find_case(work, referral.identifiers)
-            if found is not None:
-                return found, False
-            return await open_case(work, protocol, referral), True
+            return await _found_or_opened(work, protocol, referral)
     except ReferredTwiceError:
         async with uow.begin(cause) as work:
             winner = await find_case(work, referral.identifiers)
         if winner is None:
             raise
         return winner, False
+
+
+async def refer(
+    work: Work[IntakeRows], protocol: Protocol, referral: Referral
+) -> tuple[UUID, bool]:
+    """The patient's case, and whether it was opened here, with its first timelines.
+
+    Raises `IdentityConflictError`; `ReferredTwiceError` when another referral of the patient was
+    faster: in a new transaction its case is found.
+    """
+    case_id, opened = await _found_or_opened(work, protocol, referral)
+    await record_facts(work, protocol, case_id, (), origin="imported")
+    return case_id, opened
+
+
+async def _found_or_opened(
+    work: Work[IntakeRows], protocol: Protocol, referral: Referral
+) -> tuple[UUID, bool]:
+    found = await find_case(work, referral.identifiers)
+    if found is not None:
+        return found, False
+    return await open_case(work, protocol, referral), True

@@ -1,9 +1,10 @@
 """Record a hold: never refused, at once, and honest about what may still be starting."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from services.intake.application.authority_ports import Authority, MayBeRunning, R
@@ -18,6 +19,8 @@ from shared.contracts.vocabulary import Gate, HoldKind, OnRunning, PermitState, 
 from shared.messaging.unit_of_work import Cause, Work
 from shared.persistence.database import RetryableError
 from shared.protocol import Finding
+
+T = TypeVar("T")
 
 #: an import that has the case for a moment does not turn a hold away; after that one is told
 TRIES_MAX: Final = 5
@@ -52,21 +55,31 @@ async def place_hold(authority: Authority[R], order: HoldOrder, cause: Cause) ->
     Raises `UnknownCaseError`, `HoldIdTakenError`, and `RetryableError` when others keep the case
     locked: then the hold is NOT on record, and whoever asked must be told so.
     """
-    answer = await _recorded(authority, order, cause)
+    answer = await insisting(authority, cause, lambda work: record_hold(work, order))
     if answer.is_new:
         await tell_holders(authority, answer)
     return answer
 
 
-async def _recorded(authority: Authority[R], order: HoldOrder, cause: Cause) -> HoldAnswer:
+async def insisting(
+    authority: Authority[R],
+    cause: Cause,
+    act: Callable[[Work[R]], Awaitable[T]],
+    *,
+    tries_max: int = TRIES_MAX,
+) -> T:
+    """What `act` answers, in an urgent transaction that is begun anew while others have the locks.
+
+    Raises `RetryableError` when they keep them: then nothing has changed.
+    """
     tries = 0
     while True:
         tries += 1
         try:
             async with authority.unit_of_work.begin(cause, urgent=True) as work:
-                return await record_hold(work, order)
+                return await act(work)
         except RetryableError:
-            if tries == TRIES_MAX:
+            if tries == tries_max:
                 raise
 
 

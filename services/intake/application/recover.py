@@ -13,12 +13,12 @@ from uuid import UUID
 
 from services.intake.application.authority_ports import Authority, R
 from services.intake.application.holding import insert_hold
+from services.intake.application.place_hold import insisting
 from services.intake.domain.holds import ALL_GATES, POLICY, Hold, HoldOrder, HoldScope
 from shared.contracts.coordination import EpochStarted, OpenHold, PermitLapsed
 from shared.contracts.vocabulary import HoldKind, PermitState, Service
 from shared.messaging.unit_of_work import Cause, Work
 from shared.permits.clearance import HOLDERS, ClearanceVersion
-from shared.persistence.database import RetryableError
 
 #: what a re-verification hold is about: everything the database may have lost
 AUTHORITY_RESTORED: Final = "authority-restored"
@@ -55,32 +55,34 @@ async def recover(
     """
     if not old_primary_is_stopped:
         raise OldPrimaryError("stop the old primary and confirm it")
-    tries = 0
-    while True:
-        tries += 1
-        try:
-            return await _recovered(authority, reason, cause, epoch_min)
-        except RetryableError:
-            if tries == TRIES_MAX:
-                raise
+    return await insisting(
+        authority,
+        cause,
+        lambda work: recover_in(work, reason=reason, epoch_min=epoch_min),
+        tries_max=TRIES_MAX,
+    )
 
 
-async def _recovered(
-    authority: Authority[R], reason: str, cause: Cause, epoch_min: int
+async def recover_in(
+    work: Work[R], *, reason: str, epoch_min: int = 0, second: str | None = None
 ) -> Recovered:
-    clock = authority.world.lease_clock
-    async with authority.unit_of_work.begin(cause, urgent=True) as work:
-        rows = work.rows.authority
-        await rows.lock_all_cases()
-        epoch = await rows.raise_epoch(epoch_min)
-        await rows.keep_history()
-        now = work.world.machine_clock.now()
-        await rows.open_window(epoch, clock.boot_id, clock.now_ns(), now, reason, cause.actor)
-        work.note("authority-recovered", None, epoch=epoch, reason=reason)
-        case_ids = await rows.all_cases()
-        voided = 0
-        for case_id in case_ids:
-            voided += await _reopen(work, case_id, epoch)
+    """The new epoch, in this transaction, which locks all cases first.
+
+    Call it only after somebody has confirmed that the old primary is stopped. `second` is who
+    signed with the person behind the work.
+    """
+    clock = work.world.lease_clock
+    rows = work.rows.authority
+    await rows.lock_all_cases()
+    epoch = await rows.raise_epoch(epoch_min)
+    await rows.keep_history()
+    now = work.world.machine_clock.now()
+    await rows.open_window(epoch, clock.boot_id, clock.now_ns(), now, reason, work.cause.actor)
+    work.note("authority-recovered", None, epoch=epoch, reason=reason, second=second)
+    case_ids = await rows.all_cases()
+    voided = 0
+    for case_id in case_ids:
+        voided += await _reopen(work, case_id, epoch)
     return Recovered(epoch, len(case_ids), voided)
 
 

@@ -38,26 +38,42 @@ async def release_hold(
     cause: Cause,
     allowed: Callable[[UUID], Awaitable[bool]] = _everybody,
 ) -> Hold:
-    """The hold, released by the person behind `cause`. Released before, it is as it was.
+    """The hold, released by the person behind `cause`, in a transaction of its own.
+
+    Raises what `release_in` raises.
+    """
+    async with authority.unit_of_work.begin(cause, urgent=True) as work:
+        return await release_in(work, hold_id, roles=roles, reason=reason, allowed=allowed)
+
+
+async def release_in(
+    work: Work[R],
+    hold_id: UUID,
+    *,
+    roles: frozenset[Role],
+    reason: str,
+    allowed: Callable[[UUID], Awaitable[bool]] = _everybody,
+) -> Hold:
+    """The hold, released by the person behind the work. Released before, it is as it was.
 
     Raises `UnknownHoldError` (also for a case that `allowed` denies), `ReleaseRefusedError`.
     """
-    async with authority.unit_of_work.begin(cause, urgent=True) as work:
-        hold = await _present(work, hold_id)
-        if not await allowed(hold.case_id):
-            raise UnknownHoldError(hold_id)
-        await work.rows.authority.lock_case(hold.case_id)
-        hold = await _present(work, hold_id)
-        if hold.state is HoldState.RELEASED:
-            return hold
-        refusal = may_release(hold, cause.actor, roles)
-        if refusal is not None:
-            raise ReleaseRefusedError(refusal)
-        await withdraw_hold(work, hold, cause.actor, reason)
-        return await _present(work, hold_id)
+    hold = await present_hold(work, hold_id)
+    if not await allowed(hold.case_id):
+        raise UnknownHoldError(hold_id)
+    await work.rows.authority.lock_case(hold.case_id)
+    hold = await present_hold(work, hold_id)
+    if hold.state is HoldState.RELEASED:
+        return hold
+    refusal = may_release(hold, work.cause.actor, roles)
+    if refusal is not None:
+        raise ReleaseRefusedError(refusal)
+    await withdraw_hold(work, hold, work.cause.actor, reason)
+    return await present_hold(work, hold_id)
 
 
-async def _present(work: Work[R], hold_id: UUID) -> Hold:
+async def present_hold(work: Work[R], hold_id: UUID) -> Hold:
+    """The hold as it is now. Raises `UnknownHoldError`."""
     hold = await work.rows.authority.hold(hold_id)
     if hold is None:
         raise UnknownHoldError(hold_id)

@@ -15,13 +15,16 @@ from services.intake.application.place_hold import (
     HoldAnswer,
     HoldIdTakenError,
     UnknownCaseError,
-    place_hold,
+    insisting,
+    record_hold,
+    tell_holders,
 )
 from services.intake.application.read_clearance import Clearance, GateSeen, read_clearance
 from services.intake.application.release_hold import (
     ReleaseRefusedError,
     UnknownHoldError,
-    release_hold,
+    present_hold,
+    release_in,
 )
 from services.intake.domain.holds import (
     ALL_GATES,
@@ -34,8 +37,9 @@ from services.intake.domain.holds import (
 from services.intake.entrypoints.http_permits import add_permits
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, HoldKind, Role
+from shared.messaging.unit_of_work import Cause, Work
 from shared.permits.clearance import HOLDERS
-from shared.web.idempotency import Answer, RequestKey, request_key
+from shared.web.idempotency import Answer, RequestKey, answer_once, request_key
 from shared.web.problems import FieldError, Problem, not_found
 from shared.web.requests import RequestModel, cause_of
 from shared.web.security import Rate, requires, signed_in
@@ -153,15 +157,8 @@ def _add_holds(router: APIRouter, authority: Authority[R], may_see: MaySee) -> N
         if not await may_see(principal, case_id):
             raise not_found("case")
         order = _order(case_id, body, principal, key, authority)
-        try:
-            placed = await place_hold(authority, order, cause_of(request, principal))
-        except UnknownCaseError:
-            raise not_found("case") from None
-        except HoldIdTakenError:
-            raise Problem(
-                422, "hold-id-taken", "This id names another hold; take a fresh one."
-            ) from None
-        return hold_answer(placed).response()
+        answer = await _placed(authority, order, key, cause_of(request, principal))
+        return answer.response()
 
     @router.post("/holds/{hold_id}/release")
     async def post_release(
@@ -169,28 +166,61 @@ def _add_holds(router: APIRouter, authority: Authority[R], may_see: MaySee) -> N
         body: ReleaseBody,
         request: Request,
         principal: Annotated[Principal, Depends(releaser)],
+        key: Annotated[RequestKey, Depends(request_key)],
     ) -> Response:
         """Releases a person's hold; the answer is the hold as it is now."""
-        cause = cause_of(request, principal)
 
         async def allowed(case_id: UUID) -> bool:
             return await may_see(principal, case_id)
 
-        try:
-            hold = await release_hold(
-                authority,
-                hold_id,
-                roles=principal.roles,
-                reason=body.reason,
-                cause=cause,
-                allowed=allowed,
+        async def release(work: Work[R]) -> Answer:
+            hold = await release_in(
+                work, hold_id, roles=principal.roles, reason=body.reason, allowed=allowed
             )
+            return Answer(200, hold_json(hold))
+
+        async def present(work: Work[R]) -> Answer:
+            return Answer(200, hold_json(await present_hold(work, hold_id)))
+
+        try:
+            async with authority.unit_of_work.begin(
+                cause_of(request, principal), urgent=True
+            ) as work:
+                answer = await answer_once(
+                    work, key, lambda: release(work), present=lambda _: present(work)
+                )
         except UnknownHoldError:
             raise not_found("hold") from None
         except ReleaseRefusedError as error:
             code, title = error.refusal.code, error.refusal.title
             raise Problem(_REFUSED_AS[code], code, title) from None
-        return Answer(200, hold_json(hold)).response()
+        return answer.response()
+
+
+async def _placed(
+    authority: Authority[R], order: HoldOrder, key: RequestKey, cause: Cause
+) -> Answer:
+    """The hold's answer, once per key; a repetition tells the hold as it is now."""
+    placed: list[HoldAnswer] = []
+
+    async def record(work: Work[R]) -> Answer:
+        placed[:] = [await record_hold(work, order)]
+        return hold_answer(placed[0])
+
+    async def once(work: Work[R]) -> Answer:
+        return await answer_once(work, key, lambda: record(work), present=lambda _: record(work))
+
+    try:
+        answer = await insisting(authority, cause, once)
+    except UnknownCaseError:
+        raise not_found("case") from None
+    except HoldIdTakenError:
+        raise Problem(
+            422, "hold-id-taken", "This id names another hold; take a fresh one."
+        ) from None
+    if placed[0].is_new:
+        await tell_holders(authority, placed[0])
+    return answer
 
 
 def _add_clearance(router: APIRouter, authority: Authority[R], may_see: MaySee) -> None:

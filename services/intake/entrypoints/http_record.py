@@ -3,7 +3,8 @@
 Endpoints parse, check who asks, call one use case and word the answer; nothing is decided here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -12,9 +13,13 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from services.intake.application.import_bundle import Imported, import_bundle
+from services.intake.application.import_bundle import import_bundle, refer
 from services.intake.application.incoming import IncomingBundle
-from services.intake.application.open_case import IdentityConflictError, Referral
+from services.intake.application.open_case import (
+    IdentityConflictError,
+    Referral,
+    ReferredTwiceError,
+)
 from services.intake.application.record_facts import record_facts
 from services.intake.application.record_ports import CaseSummary, Origin, PatientIdentity
 from services.intake.domain.reporting import CLINICAL, PHYSICIANS, may_report, roles_for
@@ -22,8 +27,8 @@ from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, R
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
-from shared.protocol import Fact
-from shared.web.idempotency import Answer, answer_once
+from shared.messaging.unit_of_work import Cause
+from shared.web.idempotency import Answer, RequestKey, answer_once, answer_once_in_steps
 from shared.web.pages import Paged, cursor_of
 from shared.web.problems import FieldError, Problem
 from shared.web.requests import RequestModel, cause_of
@@ -69,16 +74,25 @@ class CorrectionBody(RequestModel):
 
 
 @router.post("/fhir/Bundle", max_body_size=BUNDLE_BYTES_MAX)
-async def post_bundle(request: Request, principal: Referrer, parts: Parts) -> Response:
+async def post_bundle(request: Request, principal: Referrer, parts: Parts, key: Key) -> Response:
     """Imports a FHIR R4/mCODE bundle: a report per resource, the case, and what was new."""
-    body = await request.body()
+    body, cause = await request.body(), cause_of(request, principal)
+
+    async def act() -> Answer:
+        return await _bundle_imported(parts, cause, body)
+
+    return (await answer_once_in_steps(parts.uow, key, cause, act)).response()
+
+
+async def _bundle_imported(parts: IntakeParts, cause: Cause, body: bytes) -> Answer:
     incoming = parts.read_bundle(body, parts.world.clock.now())
     if incoming.referral is None:
         raise _refused_bundle(incoming)
     facts, problems = facts_of(parts, incoming.statements)
     if problems:
         raise Problem(422, "statements-unreadable", "Some statements are refused.", errors=problems)
-    done = await _imported(request, principal, parts, incoming.referral, facts)
+    with _conflicts_told():
+        done = await import_bundle(parts.uow, parts.protocol, cause, incoming.referral, facts)
     answer = {
         "case_id": done.case_id,
         "opened": done.opened,
@@ -86,7 +100,7 @@ async def post_bundle(request: Request, principal: Referrer, parts: Parts) -> Re
         "resources": incoming.counts,
         "report": incoming.report,
     }
-    return Answer(201 if done.opened else 200, answer).response()
+    return Answer(201 if done.opened else 200, answer)
 
 
 def _refused_bundle(incoming: IncomingBundle) -> Problem:
@@ -103,16 +117,10 @@ def _refused_bundle(incoming: IncomingBundle) -> Problem:
     )  # fmt: skip
 
 
-async def _imported(
-    request: Request,
-    principal: Principal,
-    parts: IntakeParts,
-    referral: Referral,
-    facts: Sequence[Fact],
-) -> Imported:
-    cause = cause_of(request, principal)
+@contextmanager
+def _conflicts_told() -> Iterator[None]:
     try:
-        return await import_bundle(parts.uow, parts.protocol, cause, referral, facts)
+        yield
     except IdentityConflictError as error:
         raise Problem(
             409,
@@ -130,9 +138,25 @@ async def post_case(
     referral = Referral(
         body.identifiers, PatientIdentity(body.family_name, body.given_names, body.birth_date)
     )
-    done = await _imported(request, principal, parts, referral, ())
-    status = 201 if done.opened else 200
-    return Answer(status, {"case_id": done.case_id, "opened": done.opened}).response()
+    cause = cause_of(request, principal)
+    with _conflicts_told():
+        try:
+            answer = await _referred(parts, cause, key, referral)
+        except ReferredTwiceError:  # somebody was faster: now the case is found
+            answer = await _referred(parts, cause, key, referral)
+    return answer.response()
+
+
+async def _referred(
+    parts: IntakeParts, cause: Cause, key: RequestKey, referral: Referral
+) -> Answer:
+    async with parts.uow.begin(cause) as work:
+
+        async def act() -> Answer:
+            case_id, opened = await refer(work, parts.protocol, referral)
+            return Answer(201 if opened else 200, {"case_id": case_id, "opened": opened})
+
+        return await answer_once(work, key, act)
 
 
 @router.get("/cases")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.testing.role_matrix import ANY_ROLE, Table, check_role_matrix
+from shared.testing.role_matrix import ANY_ROLE, OPERATIONS, Table, check_role_matrix
 from tests.component.infusion_scheduling.conftest import Scheduling
 
 pytestmark = pytest.mark.component
@@ -12,6 +12,7 @@ PLANNERS = {"coordinator", "nurse_lead", "treating_physician", "medical_director
 BEDSIDE = {"infusion_nurse", "nurse_lead", "treating_physician"}
 
 TABLE: Table = {
+    **OPERATIONS,
     "GET /cases/{case_id}/timeline": ANY_ROLE,
     "GET /chairs": ANY_ROLE,
     "GET /courses": ANY_ROLE,

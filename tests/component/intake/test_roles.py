@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.testing.role_matrix import ANY_ROLE, Table, check_role_matrix
+from shared.testing.role_matrix import ANY_ROLE, OPERATIONS, Table, check_role_matrix
 from tests.component.intake.conftest import Intake
 
 pytestmark = pytest.mark.component
@@ -13,6 +13,8 @@ CLINICAL = PHYSICIANS | {"coordinator", "consultant", "infusion_nurse", "nurse_l
 HOLDERS = {"service:manufacturing", "service:infusion_scheduling"}
 
 TABLE: Table = {
+    **OPERATIONS,
+    "POST /ops/recover": {"ops"},
     "POST /fhir/Bundle": PHYSICIANS | {"coordinator"},
     "POST /cases": PHYSICIANS | {"coordinator"},
     "GET /cases": ANY_ROLE,

@@ -410,7 +410,7 @@ async def open_plant(dsn: str, sign_in: SignIn) -> AsyncIterator[Plant]:
     shell = Shell(units, RULES, HolderPermits(holder), IntakeAuthority(intake, INTAKE_URL))
     app = create_app(
         Service.MANUFACTURING,
-        routers=bootstrap.all_routers(shell, holder),
+        routers=bootstrap.all_routers(shell, holder, sign_in.authenticator),
         world=world,
         authenticator=sign_in.authenticator,
         mode="demo",

@@ -142,7 +142,8 @@ class Store:
 async def make_template(infra: Infra) -> str:
     """A migrated database with the table of effects, to copy for each test."""
     dsn = await infra.create_database("template")
-    await migrate(dsn, (*migrations_in("shared.messaging"), *migrations_in("shared.audit")))
+    folders = ("shared.messaging", "shared.audit", "shared.web")
+    await migrate(dsn, [found for folder in folders for found in migrations_in(folder)])
     connection = await asyncpg.connect(dsn)
     await connection.execute(EFFECT_TABLE)
     await connection.close()

@@ -13,7 +13,7 @@ from shared.contracts.vocabulary import Role, Service
 from shared.messaging.partitioning import partition_of
 from shared.messaging.redrive import Redrive
 from shared.observability.figures import Figures
-from shared.testing.role_matrix import check_role_matrix
+from shared.testing.role_matrix import OPERATIONS, check_role_matrix
 from shared.testing.sign_in import SignIn
 from shared.web.app import create_app
 from shared.web.ops import ops_router
@@ -23,13 +23,6 @@ from tests.integration.messaging.rig import COORDINATION, PARTITIONS, Rig, event
 pytestmark = pytest.mark.integration
 
 CONSUMER = Service.INFUSION_SCHEDULING
-TABLE = {
-    "GET /ops/parked": {"ops"},
-    "GET /ops/parked/{case_id}": {"ops"},
-    "POST /ops/parked/{case_id}/redrive": {"ops"},
-    "POST /ops/parked/{case_id}/skip": {"ops"},
-    "POST /ops/parked/{case_id}/accept-gap": {"ops"},
-}
 WHY = "nonsense, looked at"
 
 
@@ -44,7 +37,7 @@ class Ops:
         world = store.unit_of_work(CONSUMER).world
         self.app = create_app(
             CONSUMER,
-            routers=[ops_router(CONSUMER, redrive, store.database, second)],
+            routers=[ops_router(CONSUMER, redrive, store.unit_of_work(CONSUMER), second)],
             world=world,
             authenticator=sign_in.authenticator,
             mode="demo",
@@ -57,8 +50,10 @@ class Ops:
         headers = self.sign_in.person(Role.OPS, subject="ops-1")
         return await self.client.get(f"/ops/parked{path}", headers=headers)
 
-    async def post(self, path: str, **body: Any) -> httpx.Response:
+    async def post(self, path: str, key: str | None = None, **body: Any) -> httpx.Response:
         headers = self.sign_in.person(Role.OPS, subject="ops-1")
+        if key is not None:
+            headers["idempotency-key"] = key
         return await self.client.post(f"/ops/parked{path}", headers=headers, json=body)
 
     def token(self, subject: str) -> str:
@@ -129,6 +124,25 @@ async def test_a_parked_case_comes_back_by_skip_and_redrive(rig: Rig, ops: Ops) 
     assert (await ops.get("")).json()["items"] == []
 
 
+async def test_a_repeated_skip_or_redrive_gets_the_first_answer(rig: Rig, ops: Ops) -> None:
+    case_id = await parked_behind_nonsense(rig)
+    (bad, *_) = (await ops.get(f"/{case_id}")).json()["items"]
+    skip = {
+        "reason": WHY, "record_id": bad["id"], "second_signer_token": ops.token("ops-2"),
+    }  # fmt: skip
+
+    skipped = [await ops.post(f"/{case_id}/skip", key="k-1", **skip) for _ in range(2)]
+    redriven = [await ops.post(f"/{case_id}/redrive", key="k-2", reason=WHY) for _ in range(2)]
+
+    for first, again in (skipped, redriven):
+        assert (first.status_code, again.status_code) == (200, 200), again.text
+        assert first.content == again.content
+        assert "idempotency-replayed" not in first.headers
+        assert again.headers["idempotency-replayed"] == "true"
+    assert redriven[0].json()["unparked"] is True
+    assert [row["sequence"] for row in await rig.infusion.effects()] == [1, 2]
+
+
 async def test_no_record_of_another_case_is_skipped(rig: Rig, ops: Ops) -> None:
     case_id = await parked_behind_nonsense(rig)
     (bad, *_) = (await ops.get(f"/{case_id}")).json()["items"]
@@ -143,4 +157,4 @@ async def test_no_record_of_another_case_is_skipped(rig: Rig, ops: Ops) -> None:
 
 
 async def test_operations_staff_alone_may_do_this(ops: Ops) -> None:
-    assert await check_role_matrix(ops.app, ops.sign_in, TABLE) > len(TABLE)
+    assert await check_role_matrix(ops.app, ops.sign_in, OPERATIONS) > len(OPERATIONS)

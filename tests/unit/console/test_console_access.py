@@ -6,7 +6,7 @@ import pytest
 
 from services.console.sign_in.http import OPEN_PATHS
 from shared.contracts.vocabulary import Role, Service
-from shared.testing.role_matrix import ANY_ROLE
+from shared.testing.role_matrix import ANY_ROLE, OPERATIONS
 from shared.web.declared import accesses
 from shared.web.documentation import PATHS
 from shared.web.middleware import METRICS, PROBES
@@ -48,7 +48,9 @@ def test_every_endpoint_stands_in_the_tables(console: Console) -> None:
     }
 
     assert {name for name, access in declared.items() if access.anonymous} == OPEN
-    assert {name for name, access in declared.items() if not access.anonymous} == set(PAGES)
+    signed_in = {name for name, access in declared.items() if not access.anonymous}
+    assert signed_in == {*PAGES, *OPERATIONS}
+    assert all(declared[name].labels == set(who) for name, who in OPERATIONS.items())
     assert all(declared[name].labels == ANY_ROLE for name in PAGES)
     assert all(name.split(" ")[1].startswith(OPEN_PATHS) for name in OPEN)
 

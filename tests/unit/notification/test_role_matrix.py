@@ -11,12 +11,13 @@ from shared.contracts.vocabulary import Role
 from shared.observability.figures import Figures
 from shared.runtime.world import machine_world
 from shared.testing.doubles import FunctionHttp, StandingClock
-from shared.testing.role_matrix import ANY_ROLE, Table, check_role_matrix
+from shared.testing.role_matrix import ANY_ROLE, OPERATIONS, Table, check_role_matrix
 from shared.testing.sign_in import SignIn
 
 ANSWERING: Final = ANY_ROLE - {"auditor"}
 PLANNING: Final = frozenset({"coordinator", "nurse_lead", "medical_director", "ops"})
 TABLE: Final[Table] = {
+    **OPERATIONS,
     "GET /alerts": ANY_ROLE,
     "GET /alerts/stream": ANY_ROLE,
     "GET /alerts/{alert_id}": ANY_ROLE,

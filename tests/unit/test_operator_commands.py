@@ -1,0 +1,271 @@
+"""The commands that speak to a running system: what they send, print and end with.
+
+The services are a real HTTP server here that answers what a test put down; that the services really
+answer so is tested with all of them running (tests/system/test_operator_walk.py).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from services.console import cli
+from services.console.operator import event_commands, record_commands, recover_command
+from shared.runtime.exits import Exit
+
+CASE = "01890000-0000-7000-8000-000000000000"
+METRICS = (
+    "# TYPE tandem_lag_events gauge\n"
+    'tandem_lag_events{consumer="intake",topic="t",partition="3"} 7\n'
+    "# TYPE tandem_outbox_rows gauge\ntandem_outbox_rows 2\n"
+    "# TYPE process_open_fds gauge\nprocess_open_fds 12\n"
+)
+IMPORTED = {
+    "case_id": CASE, "opened": True, "facts": {"recorded": 3, "unchanged": 1},
+    "resources": {"used": 3, "ignored": 5, "rejected": 1},
+    "report": [
+        {"entry": 4, "resource": "Observation", "outcome": "rejected", "reason": "no-unit",
+         "message": "without a unit", "pointer": "/entry/4", "statements": [], "warnings": []}
+    ],
+}  # fmt: skip
+GATE = {"may_start": False, "verdict": "hold", "hold_ids": ["h-1"]}
+DECISION = {
+    "decision": "NO_GO_HOLD",
+    "findings": [
+        {"rule": "STER-001", "effect": "hold", "message": "steroid", "clears_at": "2027-03-12"}
+    ],
+}
+PARKED = {
+    "items": [
+        {"case_id": CASE, "reason": "malformed", "parked_at": "2027-03-12T00:00:00Z",
+         "records": 3, "safety_records": 1, "first_id": 9}
+    ]
+}  # fmt: skip
+REPORT = {
+    "case_id": CASE, "dry_run": True, "unparked": False,
+    "records": [{"record_id": 9, "outcome": "still-unreadable", "detail": "no JSON"}],
+}  # fmt: skip
+
+
+@dataclass
+class Services:
+    """What is answered by "METHOD /path", and what was asked for."""
+
+    url: str
+    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+
+    def run(self, *arguments: str) -> Result:
+        app = cli.new_app()
+        for module in (record_commands, event_commands, recover_command):
+            module.register(app)
+        return CliRunner().invoke(app, list(arguments))
+
+    def bodies(self) -> list[Any]:
+        return [json.loads(sent) for _, _, sent in self.asked if sent]
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Services]:
+    found = Services("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = f"{self.command} {self.path.partition('?')[0]}"
+            sent = self.rfile.read(int(self.headers.get("content-length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            found.asked.append((f"{self.command} {self.path}", headers, sent))
+            status, body = found.answers.get(asked, (404, {"title": "None.", "code": "not-found"}))
+            is_text = isinstance(body, str)
+            content = body.encode() if is_text else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "text/plain" if is_text else "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("TANDEM_VAR", str(tmp_path))
+    monkeypatch.setenv("TANDEM_TOKEN", "first")
+    monkeypatch.setenv("TANDEM_SECOND_TOKEN", "second")
+    for name in ("INTAKE", "MANUFACTURING", "INFUSION_SCHEDULING", "NOTIFICATION", "CONSOLE"):
+        monkeypatch.setenv(f"TANDEM_URL_{name}", found.url)
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def lines(result: Result) -> list[Any]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_import_reports_per_bundle_and_ends_with_3_when_one_is_refused(
+    services: Services, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "patient.json"
+    bundle.write_bytes(b"{}")
+    services.answers["POST /fhir/Bundle"] = (201, IMPORTED)
+
+    done = services.run("import", str(bundle), "--json")
+    shown = services.run("import", str(bundle))
+    part = services.run("import", str(tmp_path / "none.json"), str(bundle), "--json")
+
+    assert (done.exit_code, lines(done)) == (Exit.DONE, [{"bundle": "patient.json", **IMPORTED}])
+    assert "3 used, 5 ignored, 1 rejected" in shown.stdout
+    assert "/entry/4 Observation: without a unit (no-unit)" in shown.stdout
+    assert part.exit_code == Exit.INPUT_REFUSED
+    assert [line["bundle"] for line in lines(part)] == ["none.json", "patient.json"]
+    (_, headers, sent), *_ = services.asked
+    assert (headers["authorization"], sent) == ("Bearer first", b"{}")
+    assert headers["idempotency-key"]
+
+
+def test_a_refused_bundle_names_the_place_of_each_problem(
+    services: Services, tmp_path: Path
+) -> None:
+    (tmp_path / "b.json").write_bytes(b"{}")
+    errors = [{"pointer": "#/entry/3", "code": "x", "detail": "no code"}]
+    problem = {"title": "Refused.", "code": "bundle-refused", "errors": errors}
+    services.answers["POST /fhir/Bundle"] = (422, problem)
+
+    result = services.run("import", str(tmp_path / "b.json"), "--json")
+
+    assert result.exit_code == Exit.INPUT_REFUSED
+    assert "#/entry/3: no code" in result.stderr
+    assert lines(result)[0]["problem"]["code"] == "bundle-refused"
+
+
+def test_why_shows_every_finding_and_the_open_holds(services: Services) -> None:
+    services.answers[f"GET /cases/{CASE}/decisions/infusion"] = (200, DECISION)
+    services.answers[f"GET /cases/{CASE}/clearance"] = (200, {"gates": {"infusion": GATE}})
+
+    shown = services.run("why", CASE, "--gate", "infusion")
+    done = services.run("why", CASE, "--as-of", "2027-03-01T00:00:00Z", "--json")
+
+    assert shown.exit_code == done.exit_code == Exit.DONE
+    for text in ("NO_GO_HOLD", "may start now: False", "h-1", "STER-001", "2027-03-12"):
+        assert text in shown.stdout
+    assert lines(done) == [{"case_id": CASE, **DECISION, "clearance": GATE}]
+    assert "as_of=2027-03-01T00%3A00%3A00Z" in services.asked[2][0]
+
+
+def test_case_shows_gates_holds_facts_and_what_is_due(services: Services) -> None:
+    case = {
+        "case_id": CASE, "alias": "AAAA-BBBB", "status": "open", "mode": "demo",
+        "gates": {"infusion": {"start": "hold", "until": None, "timeline_version": 1}},
+        "open_holds": [{"hold_id": "h-1", "kind": "rule", "rule": "R", "state": "EFFECTIVE"}],
+        "facts": [{"kind": "lab"}, {"kind": "lab"}],
+    }  # fmt: skip
+    services.answers[f"GET /cases/{CASE}"] = (200, case)
+    due = [{"item": "cbc", "owner": "coordinator", "not_before": None, "not_after": "2027-03-12"}]
+    services.answers[f"GET /cases/{CASE}/due"] = (200, {"due": due})
+
+    shown = services.run("case", CASE)
+    unknown = services.run("case", CASE.replace("7000", "7001"), "--json")
+    malformed = services.run("case", "not-an-id")
+
+    assert shown.exit_code == Exit.DONE, shown.stderr
+    for text in ("AAAA-BBBB", "infusion", "h-1", "2 lab", "due: cbc by coordinator"):
+        assert text in shown.stdout
+    assert (unknown.exit_code, malformed.exit_code) == (Exit.INPUT_REFUSED, Exit.BAD_USAGE)
+
+
+def test_lag_lists_what_waits_and_nothing_else(services: Services) -> None:
+    services.answers["GET /metrics"] = (200, METRICS)
+
+    result = services.run("events", "lag", "--service", "intake", "--json")
+
+    assert result.exit_code == Exit.DONE
+    assert lines(result) == [
+        {"service": "intake", "figure": "events", "value": 7.0, "consumer": "intake",
+         "topic": "t", "partition": "3"},
+        {"service": "intake", "figure": "unsent", "value": 2.0},
+    ]  # fmt: skip
+
+
+def test_parked_lists_cases_and_redrive_ends_with_1_when_one_still_waits(
+    services: Services,
+) -> None:
+    services.answers["GET /ops/parked"] = (200, PARKED)
+    services.answers[f"POST /ops/parked/{CASE}/redrive"] = (200, REPORT)
+    about = ("--service", "notification")
+
+    listed = services.run("events", "parked", *about, "--json")
+    dry = services.run("events", "redrive", *about, "--reason", "fixed", "--dry-run")
+    services.answers[f"POST /ops/parked/{CASE}/redrive"] = (200, {**REPORT, "unparked": True})
+    done = services.run("events", "redrive", *about, "--reason", "fixed", "--case", CASE)
+
+    assert lines(listed) == [{"service": "notification", **PARKED["items"][0]}]
+    assert (listed.exit_code, dry.exit_code, done.exit_code) == (0, Exit.FAILED, Exit.DONE)
+    assert "still-unreadable" in dry.stdout
+    assert services.bodies() == [
+        {"reason": "fixed", "dry_run": True}, {"reason": "fixed", "dry_run": False},
+    ]  # fmt: skip
+    assert services.run("events", "redrive", *about).exit_code == Exit.BAD_USAGE
+
+
+def test_recover_sends_nothing_without_the_confirmation(services: Services) -> None:
+    services.answers["POST /ops/recover"] = (200, {"epoch": 3, "cases": 2, "permits_voided": 1})
+
+    refused = services.run("recover", "--reason", "restored")
+    asked = list(services.asked)
+    done = services.run("recover", "--reason", "restored", "--old-primary-is-stopped", "--json")
+
+    assert (refused.exit_code, asked) == (Exit.BAD_USAGE, [])
+    assert (done.exit_code, lines(done)[0]["epoch"]) == (Exit.DONE, 3)
+    assert services.bodies() == [
+        {"reason": "restored", "old_primary_is_stopped": True, "second_signer_token": "second",
+         "epoch_min": 0}
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(403, Exit.FAILED), (409, Exit.FAILED), (422, Exit.INPUT_REFUSED), (503, Exit.UNREACHABLE)],
+)
+def test_what_is_refused_is_told_and_ends_with_its_code(
+    services: Services, status: int, code: Exit
+) -> None:
+    services.answers["GET /ops/parked"] = (status, {"title": "No.", "code": "why-not"})
+
+    result = services.run("events", "parked", "--service", "intake")
+
+    assert result.exit_code == code
+    assert "No. (why-not)" in result.stderr
+
+
+def test_a_service_that_is_not_there_is_4(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_URL_INTAKE", "http://127.0.0.1:1")
+
+    for command in (("case", CASE), ("events", "lag", "--service", "intake")):
+        result = services.run(*command)
+        assert result.exit_code == Exit.UNREACHABLE
+        assert "intake does not answer" in result.stderr
+
+
+def test_without_a_token_and_without_a_demo_it_says_what_to_set(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TANDEM_TOKEN")
+
+    result = services.run("case", CASE)
+
+    assert result.exit_code == Exit.BAD_USAGE
+    assert "TANDEM_TOKEN" in result.stderr
