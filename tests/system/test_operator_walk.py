@@ -38,7 +38,7 @@ async def tandem(deployment: Deployment, *arguments: str) -> tuple[int, list[Any
 
 async def send_nonsense(deployment: Deployment, case_id: str) -> None:
     topic = TOPIC_OF[INTAKE]
-    partitions = next(t.partitions for t in catalogue_topics() if t.name == topic)
+    partitions, _ = catalogue_topics()[topic]
     bootstrap = deployment.env[INTAKE]["TANDEM_KAFKA_BOOTSTRAP"]
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()

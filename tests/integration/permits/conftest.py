@@ -3,29 +3,12 @@
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
-from permit_world import BOTH, Site, a_site
+from permit_world import BOTH, Site, a_site, authority_migrations, holder_migrations
 
 from shared.contracts.vocabulary import Service
-from shared.persistence.migrations import Migration, migrate, migrations_in
+from shared.persistence.migrations import migrate
 from shared.persistence.postgres import PostgresDatabase
 from shared.testing.infra import Infra
-
-
-def authority_migrations() -> tuple[Migration, ...]:
-    own = migrations_in("services.intake")
-    return (
-        *migrations_in("shared.messaging"),
-        *migrations_in("shared.audit"),
-        *(m for m in own if "_authority" in m.name),
-    )
-
-
-def holder_migrations() -> tuple[Migration, ...]:
-    return (
-        *migrations_in("shared.messaging"),
-        *migrations_in("shared.audit"),
-        *migrations_in("shared.permits"),
-    )
 
 
 @pytest.fixture(scope="session")

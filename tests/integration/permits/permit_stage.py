@@ -10,9 +10,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from conftest import authority_migrations, holder_migrations
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
-from permit_world import BOTH, Site
+from permit_world import BOTH, Site, authority_migrations, holder_migrations
 
 from shared.contracts.vocabulary import Service
 from shared.persistence.database import Database, Tx

@@ -42,6 +42,7 @@ from shared.permits.rows import lock_fences
 from shared.permits.starts import StartChange
 from shared.permits.times import PermitTimes
 from shared.persistence.database import Database, Tx
+from shared.persistence.migrations import Migration, migrations_in
 from shared.persistence.postgres import PostgresDatabase
 from shared.persistence.statements import Statement
 from shared.ports import HttpAnswer, HttpUnreachableError, LeaseClock, World
@@ -64,6 +65,23 @@ TRUNCATE fence, hold_replica, start, dose_subject, database_identity, parked_cas
          stream_head
 """
 BOTH = (Service.MANUFACTURING, Service.INFUSION_SCHEDULING)
+
+
+def authority_migrations() -> tuple[Migration, ...]:
+    own = migrations_in("services.intake")
+    return (
+        *migrations_in("shared.messaging"),
+        *migrations_in("shared.audit"),
+        *(m for m in own if "_authority" in m.name),
+    )
+
+
+def holder_migrations() -> tuple[Migration, ...]:
+    return (
+        *migrations_in("shared.messaging"),
+        *migrations_in("shared.audit"),
+        *migrations_in("shared.permits"),
+    )
 
 
 class ManualClock:

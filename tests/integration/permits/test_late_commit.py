@@ -12,8 +12,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from conftest import authority_migrations, holder_migrations
-from permit_world import BOTH, Site, a_site
+from permit_world import BOTH, Site, a_site, authority_migrations, holder_migrations
 
 from shared.contracts.vocabulary import Service
 from shared.permits.press_start import DoNotStart, Go, StartAnswer
