@@ -62,7 +62,9 @@ class Received:
     repeated: bool
 
 
-@dataclass(slots=True)
+# no slots: aiosmtpd looks at every attribute of its handler, and Python 3.11.2 cannot show
+# the slot of weak references
+@dataclass
 class MailSink:
     """The server and its messages, oldest first.
 
