@@ -62,7 +62,7 @@ async def collect(stage: Stage) -> dict[str, Any]:
 
 
 async def _of_all(stage: Stage, question: str) -> int:
-    asked = [answer(dsn, question) for dsn in stage.site.databases.values()]
+    asked = [answer(psql, question) for psql in stage.site.databases.values()]
     return sum(int(found) for found in await asyncio.gather(*asked))
 
 
