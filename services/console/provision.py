@@ -2,8 +2,9 @@
 
 `python -m services.console.provision secrets` draws the secrets of one installation: the keys of
 the development sign-in, each service's client secret and database password, and PostgreSQL's
-administrator's. `... stores` makes the topics, and for each service a role and a database of its
-own. Invariant: both may run again, and what is there stays.
+administrator's, and a token by which Prometheus reads figures. `... stores` makes the topics, and
+for each service a role and a database of its own. Invariant: both may run again, and what is there
+stays, but for that token, which ends by itself.
 """
 
 import asyncio
@@ -19,16 +20,19 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from services.console.programs import SERVICES
-from shared.contracts.vocabulary import Service
+from shared.contracts.vocabulary import Role, Service
 from shared.messaging.topics import catalogue_topics
 from shared.persistence.statements import load_statements
 from shared.runtime.dev_tokens import DevIdentity
 from shared.runtime.postgres import ADMIN
 from shared.runtime.topics import create_topics
+from shared.runtime.world import MachineClock
 
 STATEMENTS: Final = load_statements("services.console", "provision.sql")
 #: where PostgreSQL's container and `stores` read the administrator's password
 PASSWORD_FILE: Final = "password"  # noqa: S105 - the name of a file
+#: operations staff may read figures; a token lasts longer than a demo stays up
+METRICS_TOKEN_SECONDS: Final = 30 * 24 * 3600
 #: what `secrets.token_urlsafe` draws, and what may stand in SQL and in an address as it is
 _PLAIN: Final = re.compile(r"[\w-]+")
 
@@ -45,6 +49,7 @@ def make_secrets(environ: Mapping[str, str]) -> None:
     # PostgreSQL's container has another user; the volume with this file is mounted there alone
     password = Path(environ["TANDEM_POSTGRES_SECRETS"]) / PASSWORD_FILE
     _keep(password, secrets.token_urlsafe(24), mode=0o444)
+    _write_metrics_token(identity, Path(environ["TANDEM_METRICS_SECRETS"]) / "token")
 
 
 async def make_stores(environ: Mapping[str, str]) -> None:
@@ -82,6 +87,15 @@ def _dsn_name(service: Service) -> str:
 def _fresh_dsn(service: Service, address: str) -> str:
     name = f"tandem_{service.value}"
     return f"postgresql://{name}:{secrets.token_urlsafe(24)}@{address}/{name}"
+
+
+def _write_metrics_token(identity: DevIdentity, path: Path) -> None:
+    now = MachineClock().now()
+    token = identity.issue_token(
+        "prometheus", [Role.OPS.value], now=now, seconds=METRICS_TOKEN_SECONDS
+    )
+    path.unlink(missing_ok=True)
+    _keep(path, token, mode=0o444)
 
 
 def _keep(path: Path, fresh: str, *, mode: int = 0o400) -> None:

@@ -1,6 +1,8 @@
 """Secrets of the containers: drawn once, kept, read by a service from files of their names."""
 
+import base64
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +18,20 @@ from shared.runtime.settings import SettingsError, load_settings
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    admin = tmp_path / "admin"
-    admin.mkdir()
+    for name in ("admin", "metrics"):
+        (tmp_path / name).mkdir()
     return {
         "TANDEM_SECRETS": str(tmp_path),
-        "TANDEM_POSTGRES_SECRETS": str(admin),
+        "TANDEM_POSTGRES_SECRETS": str(tmp_path / "admin"),
+        "TANDEM_METRICS_SECRETS": str(tmp_path / "metrics"),
         "TANDEM_POSTGRES": "postgres:5432",
         "TANDEM_OIDC_ISSUER": "http://127.0.0.1:8085",
     }
 
 
 def files_below(directory: Path) -> dict[str, str]:
-    return {str(p): p.read_text() for p in directory.rglob("*") if p.is_file()}
+    files = [p for p in directory.rglob("*") if p.is_file() and p.parent.name != "metrics"]
+    return {str(p): p.read_text() for p in files}
 
 
 def test_secrets_are_drawn_once_and_stay(environ: dict[str, str], tmp_path: Path) -> None:
@@ -50,14 +54,32 @@ def test_two_services_share_no_secret(environ: dict[str, str], tmp_path: Path) -
     assert intake.isdisjoint(console)
 
 
-def test_only_the_administrators_password_is_for_another_user(
+def test_only_what_other_containers_read_is_for_other_users(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     make_secrets(environ)
 
     open_to_others = [p for p in tmp_path.rglob("*") if p.is_file() and p.stat().st_mode & 0o077]
 
-    assert open_to_others == [tmp_path / "admin" / PASSWORD_FILE]
+    assert set(open_to_others) == {tmp_path / "admin" / PASSWORD_FILE, metrics_token(tmp_path)}
+
+
+def metrics_token(tmp_path: Path) -> Path:
+    return tmp_path / "metrics" / "token"
+
+
+def test_prometheus_gets_a_fresh_token_of_operations_staff(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    make_secrets(environ)
+    first = metrics_token(tmp_path).read_text()
+
+    make_secrets(environ)
+
+    token = metrics_token(tmp_path).read_text()
+    claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    assert token != first
+    assert (claims["sub"], claims["roles"]) == ("prometheus", ["ops"])
 
 
 @pytest.fixture
