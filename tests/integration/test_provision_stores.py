@@ -45,6 +45,6 @@ async def test_each_service_reaches_its_own_database_and_no_other(environ: dict[
         connection = await asyncpg.connect(dsn_of(environ, service))
         await connection.execute("CREATE TABLE IF NOT EXISTS mine (id int)")
         await connection.close()
-    other = dsn_of(environ, Service.INTAKE).replace("/tandem_intake", "/tandem_console")
+    other = dsn_of(environ, Service.INTAKE).rpartition("/")[0] + "/tandem_console"
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="tandem_console"):
         await asyncpg.connect(other)

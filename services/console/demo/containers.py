@@ -30,6 +30,8 @@ from shared.runtime.stack import chosen_ports as server_ports
 from shared.runtime.stack import health_is_ready
 
 PROJECT: Final = "tandem-demo"
+#: as docker-compose.yml tells PostgreSQL; what psql takes for granted differs between images
+SOCKETS: Final = "/var/run/postgresql"
 #: several services start at once, on few cores, after everything that they wait for
 READY_SECONDS_MAX: Final = 120.0
 
@@ -101,12 +103,11 @@ async def containers_of(compose: Compose, site: Site) -> Containers:
 async def _site(compose: Compose, ports: Mapping[str, int], var: Path) -> Site:
     postgres = await compose.container(POSTGRES)
     # inside the container, where the server trusts its own socket; nothing is published
-    psql = ("docker", "exec", "--interactive", "--env", "PGOPTIONS", postgres, "psql")
+    inside = ("docker", "exec", "--interactive", "--env", "PGOPTIONS", postgres)
+    psql = (*inside, "psql", f"--host={SOCKETS}", f"--username={ADMIN}")
     return Site(
         urls={s: f"http://{LOOPBACK}:{ports[f'TANDEM_PORT_{s.value.upper()}']}" for s in SERVICES},
-        databases={
-            s: (*psql, f"--username={ADMIN}", f"--dbname=tandem_{s.value}") for s in SERVICES
-        },
+        databases={s: (*psql, f"--dbname=tandem_{s.value}") for s in SERVICES},
         issuer=f"http://{LOOPBACK}:{ports['TANDEM_PORT_IDENTITY']}",
         inbox=f"http://{LOOPBACK}:{ports['TANDEM_PORT_MAIL_PAGE']}",
         kafka=f"{LOOPBACK}:{ports['TANDEM_KAFKA_PORT']}",

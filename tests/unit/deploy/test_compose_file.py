@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.console.demo.containers import SOCKETS
 from services.console.programs import SERVICES, environment
 from shared.runtime.compose import FILE
 from shared.runtime.paths import CHECKOUT
@@ -146,6 +147,10 @@ def test_the_broker_is_set_as_the_native_one(compose: Compose) -> None:
     assert {n: told[n] for n in native if n not in OTHER_IN_CONTAINERS} == {
         n: v for n, v in native.items() if n not in OTHER_IN_CONTAINERS
     }
+
+
+def test_the_demo_asks_the_database_where_it_listens(compose: Compose) -> None:
+    assert f"unix_socket_directories={SOCKETS}" in compose["services"]["postgres"]["command"]
 
 
 def test_nothing_starts_before_what_it_needs_is_healthy(compose: Compose) -> None:
