@@ -24,8 +24,8 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-demo: install ## the main job: import real bundles, play a case from referral on; DEMO_ONCE=1 ends by itself
-	@$(BIN)/tandem demo $(if $(DEMO_ONCE),--once)
+demo: install ## the main job: import real bundles, play a case from referral on; DEMO_ONCE=1 ends by itself, RUN=compose uses containers
+	@$(BIN)/tandem demo $(if $(DEMO_ONCE),--once) $(if $(filter compose,$(RUN)),--compose)
 
 up: install ## start Kafka, PostgreSQL and the services; Ctrl-C stops them
 	@$(BIN)/tandem up

@@ -101,12 +101,14 @@ def _sign_in(
         jwks_url=settings.oidc_jwks_url,
         audience=Service.CONSOLE.value,
         service_audience=settings.oidc_service_audience,
+        plain_http=settings.mode == "demo",
     )
     provider = Provider(
         Client(
             issuer=settings.oidc_issuer,
             client_id=Service.CONSOLE.value,
             secret=settings.client_secret.get_secret_value(),
+            internal_url=settings.oidc_internal_url,
             redirect_uri=settings.url_console.rstrip("/") + CALLBACK,
         ),
         http=world.http,

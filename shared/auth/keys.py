@@ -40,8 +40,10 @@ _OK: Final = 200
 class IssuerKeys:
     """The keys of one issuer, of the one kind that its pinned algorithm uses."""
 
-    def __init__(self, *, url: str, algorithm: str, http: Http, clock: Clock) -> None:
-        _check_address(url)
+    def __init__(
+        self, *, url: str, algorithm: str, http: Http, clock: Clock, plain_http: bool = False
+    ) -> None:
+        _check_address(url, plain_http=plain_http)
         self._url = url
         self._algorithm = algorithm
         self._http = http
@@ -89,11 +91,11 @@ class IssuerKeys:
             self._fetched_at = self._tried_at
 
 
-def _check_address(url: str) -> None:
+def _check_address(url: str, *, plain_http: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return
-    if parts.scheme == "http" and _is_loopback(parts.hostname):
+    if parts.scheme == "http" and (_is_loopback(parts.hostname) or (plain_http and parts.hostname)):
         return
     raise ValueError("an issuer's keys are fetched by https, or from this machine")
 

@@ -36,13 +36,18 @@ _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who signs tokens: `url` is the `iss` claim, `jwks_url` where its keys are."""
+    """Who signs tokens: `url` is the `iss` claim, `jwks_url` where its keys are.
+
+    `plain_http` lets keys come from another machine without TLS. That is for the demo alone, whose
+    sign-in may stand in a container beside the services.
+    """
 
     url: str
     jwks_url: str
     audience: str
     service_audience: str
     algorithm: Algorithm = "ES256"
+    plain_http: bool = False
 
 
 class TokenAuthenticator:
@@ -57,7 +62,13 @@ class TokenAuthenticator:
             if issuer.audience == issuer.service_audience:
                 raise ValueError("persons and services need audiences of their own")
         self._keys = {
-            i.url: IssuerKeys(url=i.jwks_url, algorithm=i.algorithm, http=http, clock=clock)
+            i.url: IssuerKeys(
+                url=i.jwks_url,
+                algorithm=i.algorithm,
+                http=http,
+                clock=clock,
+                plain_http=i.plain_http,
+            )
             for i in issuers
         }
 

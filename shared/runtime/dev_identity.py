@@ -3,7 +3,8 @@
 Discovery, JWKS, the authorization code flow with PKCE (RFC 7636) behind a page that lists the demo
 users, and client credentials for services. It has no passwords: whoever reaches the page may be
 anybody. Therefore it refuses to start outside demo mode, binds to loopback only, and sends codes to
-loopback addresses only.
+loopback addresses only. In a container, whose own loopback nobody reaches, it may be told another
+address to bind to (`TANDEM_IDENTITY_BIND_HOST`); its port is then published on loopback only.
 """
 
 import base64
@@ -316,7 +317,8 @@ def main() -> None:
     identity.remember()
     app = create_provider(identity, clock=MachineClock())
     port = urlsplit(issuer).port or 80
-    uvicorn.run(app, host=LOOPBACK, port=port, log_level="warning", access_log=False)
+    host = os.environ.get("TANDEM_IDENTITY_BIND_HOST", LOOPBACK)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

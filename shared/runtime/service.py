@@ -185,6 +185,7 @@ async def _surroundings(
         jwks_url=settings.oidc_jwks_url,
         audience=settings.oidc_audience,
         service_audience=settings.oidc_service_audience,
+        plain_http=settings.mode == "demo",
     )
     tokens = ServiceTokens(
         http=http,

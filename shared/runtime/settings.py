@@ -1,8 +1,11 @@
 """What a service process is told at start: read once, all problems named, no secret default.
 
-Each service adds its own names (`TANDEM_DATABASE_URL_<SERVICE>`, `TANDEM_PORT_<SERVICE>`).
+Each service adds its own names (`TANDEM_DATABASE_URL_<SERVICE>`, `TANDEM_PORT_<SERVICE>`). A
+setting may also stand in a file of its name below the directory that `TANDEM_SECRETS` names, so
+that a secret need not be in the environment, which every child process inherits.
 """
 
+import os
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -40,6 +43,8 @@ class ServiceSettings(BaseSettings):
     oidc_issuer: str
     oidc_jwks_url: str
     oidc_token_url: str
+    #: where this process reaches the issuer, if not at the address that browsers use
+    oidc_internal_url: str | None = None
     oidc_audience: str = "tandem"
     oidc_service_audience: str = "tandem-services"
     client_secret: SecretStr
@@ -68,7 +73,7 @@ S = TypeVar("S", bound=ServiceSettings)
 def load_settings(kind: type[S]) -> S:
     """The settings from the environment. Raises `SettingsError` naming every problem."""
     try:
-        return kind()
+        return kind(_secrets_dir=os.environ.get("TANDEM_SECRETS"))
     except ValidationError as error:
         problems = sorted({_name(e["loc"]) + ": " + e["msg"] for e in error.errors()})
         raise SettingsError("; ".join(problems)) from None

@@ -1,23 +1,34 @@
 """The testcontainers back end of the test servers: the official images on fixed loopback ports.
 
 Fixed ports, because Kafka must advertise the port that its clients use, and because a server that
-was killed must come back at the same address.
+was killed must come back at the same address. The servers have the settings of the native mode,
+from the same files. `TANDEM_KAFKA_IMAGE` and `TANDEM_POSTGRES_IMAGE` name other images.
 """
 
 import asyncio
+import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from shared.runtime import kafka, postgres
+from shared.runtime.paths import CHECKOUT
 from shared.runtime.ports import LOOPBACK, free_ports
-from shared.runtime.programs import listening, wait_until
+from shared.runtime.programs import wait_until
 from shared.runtime.topics import broker_answers
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:18"
 READY_WITHIN_SECONDS = 120.0
+CONNECT_SECONDS_MAX = 2.0
+# An orderly stop of either server takes less; Docker's own patience ends after 10 s.
+STOP_SECONDS_MAX = 30
+# Where clients reach a server in a container is no setting of the native mode.
+_PLACES = frozenset({"listen_addresses", "unix_socket_directories"})
 # For servers that live as long as one test run and are published on loopback only.
 PASSWORD = "tandem"  # noqa: S105
 
@@ -34,7 +45,8 @@ class Boxes:
     async def command(self, verb: str, server: str) -> None:
         """Kills, stops or starts a container; returns when that is done."""
         box = self.by_name[server].get_wrapped_container()
-        await asyncio.to_thread(getattr(box, verb))
+        options = {"timeout": STOP_SECONDS_MAX} if verb == "stop" else {}
+        await asyncio.to_thread(getattr(box, verb), **options)
         if verb == "start":
             await self.wait_until_ready()
 
@@ -46,10 +58,21 @@ class Boxes:
             within_seconds=READY_WITHIN_SECONDS,
         )
         await wait_until(
-            lambda: listening(LOOPBACK, self.postgres_port),
+            self._postgres_answers,
             f"PostgreSQL at port {self.postgres_port}",
             within_seconds=READY_WITHIN_SECONDS,
         )
+
+    async def _postgres_answers(self) -> bool:
+        """Asks the server itself: Docker's proxy accepts connections before there is one."""
+        try:
+            connection = await asyncpg.connect(
+                f"{self.postgres_dsn}postgres", timeout=CONNECT_SECONDS_MAX
+            )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        await connection.close()
+        return True
 
 
 @contextmanager
@@ -59,12 +82,17 @@ def started() -> Iterator[Boxes]:
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415
 
     broker_port, postgres_port = free_ports(2)
-    broker = _kafka(DockerContainer(KAFKA_IMAGE), broker_port)
-    database = DockerContainer(POSTGRES_IMAGE).with_env("POSTGRES_PASSWORD", PASSWORD)
-    database = database.with_env("POSTGRES_USER", postgres.ADMIN).with_env("TZ", "UTC")
+    broker = DockerContainer(os.environ.get("TANDEM_KAFKA_IMAGE", KAFKA_IMAGE))
+    for name, value in kafka_environment(broker_port).items():
+        broker = broker.with_env(name, value)
+    _publish(broker, broker_port, broker_port)
+    database = DockerContainer(os.environ.get("TANDEM_POSTGRES_IMAGE", POSTGRES_IMAGE))
+    database = database.with_env("POSTGRES_PASSWORD", PASSWORD)
+    database = database.with_env("POSTGRES_USER", postgres.ADMIN)
+    database = database.with_command(postgres_arguments())
     _publish(database, 5432, postgres_port)
     with ExitStack() as stack:
-        for box in (broker, database.with_command("-c max_connections=300")):
+        for box in (broker, database):
             stack.enter_context(box)
         boxes = Boxes(
             kafka_bootstrap=f"{LOOPBACK}:{broker_port}",
@@ -76,25 +104,30 @@ def started() -> Iterator[Boxes]:
         yield boxes
 
 
-def _kafka(box: Any, port: int) -> Any:  # noqa: ANN401 - testcontainers has no types
-    settings = {
-        "NODE_ID": "1",
-        "PROCESS_ROLES": "broker,controller",
-        "CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
-        "LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
-        "ADVERTISED_LISTENERS": f"PLAINTEXT://{LOOPBACK}:{port}",
-        "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-        "LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "AUTO_CREATE_TOPICS_ENABLE": "false",
-        "OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
-        "TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
-        "TRANSACTION_STATE_LOG_MIN_ISR": "1",
-        "GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+def kafka_environment(port: int) -> dict[str, str]:
+    """The broker's settings as the image takes them: those of deploy/kafka/server.properties."""
+    text = (CHECKOUT / "deploy" / "kafka" / "server.properties").read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    settings = dict(line.split("=", 1) for line in lines)
+    settings |= {
+        "controller.quorum.voters": "1@127.0.0.1:9093",
+        "listeners": f"PLAINTEXT://:{port},CONTROLLER://127.0.0.1:9093",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "log.dirs": "/var/lib/kafka/data",
     }
-    for name, value in settings.items():
-        box = box.with_env(f"KAFKA_{name}", value)
-    _publish(box, port, port)
-    return box
+    return {
+        "CLUSTER_ID": kafka.CLUSTER_ID,
+        "KAFKA_HEAP_OPTS": "-Xms256m -Xmx512m",
+        **{f"KAFKA_{name.replace('.', '_').upper()}": value for name, value in settings.items()},
+    }
+
+
+def postgres_arguments() -> list[str]:
+    """The server's settings as arguments: those of deploy/postgres/postgresql.conf."""
+    text = (CHECKOUT / "deploy" / "postgres" / "postgresql.conf").read_text()
+    settings = dict(re.findall(r"^(\w+) = '?([^'\n]*)'?$", text, re.MULTILINE))
+    pairs = [(name, value) for name, value in settings.items() if name not in _PLACES]
+    return ["postgres", *(word for name, value in pairs for word in ("-c", f"{name}={value}"))]
 
 
 def _publish(box: Any, inside: int, outside: int) -> None:  # noqa: ANN401 - as above

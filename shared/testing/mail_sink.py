@@ -62,7 +62,9 @@ class Received:
     repeated: bool
 
 
-@dataclass(slots=True)
+# no slots: aiosmtpd looks at every attribute of its handler, and Python 3.11.2 cannot show
+# the slot of weak references
+@dataclass
 class MailSink:
     """The server and its messages, oldest first.
 
@@ -74,12 +76,13 @@ class MailSink:
     refuse: str | None = None
     refuse_recipients: frozenset[str] = frozenset()
     port: int = 0
+    host: str = LOOPBACK
     _server: asyncio.Server | None = None
 
     async def start(self, port: int = 0) -> None:
-        """Listens on loopback; port 0 takes a free one and `port` then tells which."""
+        """Listens at `host`; port 0 takes a free one and `port` then tells which."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._protocol, LOOPBACK, port or self.port)
+        self._server = await loop.create_server(self._protocol, self.host, port or self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -159,9 +162,9 @@ def _as_json(message: Received) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def running_sink(port: int = 0) -> AsyncIterator[MailSink]:
+async def running_sink(port: int = 0, host: str = LOOPBACK) -> AsyncIterator[MailSink]:
     """A sink for as long as the block lasts."""
-    sink = MailSink()
+    sink = MailSink(host=host)
     await sink.start(port)
     try:
         yield sink
@@ -169,11 +172,11 @@ async def running_sink(port: int = 0) -> AsyncIterator[MailSink]:
         await sink.stop()
 
 
-async def serve(smtp_port: int, http_port: int) -> None:
+async def serve(smtp_port: int, http_port: int, host: str = LOOPBACK) -> None:
     """Runs the inbox until SIGTERM or SIGINT."""
-    async with running_sink(smtp_port) as sink:
+    async with running_sink(smtp_port, host) as sink:
         config = uvicorn.Config(
-            inbox_app(sink), host=LOOPBACK, port=http_port, access_log=False, log_level="warning"
+            inbox_app(sink), host=host, port=http_port, access_log=False, log_level="warning"
         )
         await uvicorn.Server(config).serve()
 
@@ -185,8 +188,10 @@ def main() -> None:
     )
     parser.add_argument("--smtp-port", type=int, default=SMTP_PORT)
     parser.add_argument("--http-port", type=int, default=HTTP_PORT)
+    # beyond loopback only in a container, whose ports are published on loopback
+    parser.add_argument("--host", default=LOOPBACK)
     chosen = parser.parse_args()
-    asyncio.run(serve(chosen.smtp_port, chosen.http_port))
+    asyncio.run(serve(chosen.smtp_port, chosen.http_port, chosen.host))
 
 
 if __name__ == "__main__":

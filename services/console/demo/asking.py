@@ -7,11 +7,9 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
-
-from shared.runtime.postgres import binaries
 
 #: the server refuses every writing statement of such a session
 READ_ONLY: Final = "-c default_transaction_read_only=on"
@@ -36,11 +34,14 @@ def sql_of(question: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("--"))
 
 
-async def answer(dsn: str, question: str, **variables: str) -> Any:  # noqa: ANN401 - JSON
-    """The answer to a question, one JSON value (numbers are JSON too)."""
+async def answer(psql: Sequence[str], question: str, **variables: str) -> Any:  # noqa: ANN401
+    """The answer to a question, one JSON value (numbers are JSON too).
+
+    `psql` is the command with the database's address.
+    """
     given = [word for name, value in variables.items() for word in ("-v", f"{name}={value}")]
     process = await asyncio.create_subprocess_exec(
-        str(binaries() / "psql"), dsn, "-X", "-A", "-t", "-q", *given, "-v", "ON_ERROR_STOP=1",
+        *psql, "-X", "-A", "-t", "-q", *given, "-v", "ON_ERROR_STOP=1",
         env={**os.environ, "PGOPTIONS": READ_ONLY},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

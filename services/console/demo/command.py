@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,25 +14,33 @@ from rich.console import Console
 from rich.panel import Panel
 
 from services.console.contributed import contributed_programs
-from services.console.demo.people import ANSWER_SECONDS_MAX, People
+from services.console.demo.containers import containers_of, demo_compose, sign_in, up
+from services.console.demo.people import ANSWER_SECONDS_MAX, People, signed_here
 from services.console.demo.playing import play
+from services.console.demo.processes import NativeProcesses, Processes
 from services.console.demo.report import Report
 from services.console.demo.site import Site
 from services.console.demo.stage import Stage
 from services.console.demo.stores import NotOurStoresError, empty_stores
 from shared.contracts.vocabulary import Service
 from shared.protocol import load_protocol
-from shared.runtime.dev_tokens import DEMO_USERS
+from shared.runtime.compose import ComposeMissing
+from shared.runtime.dev_tokens import DEMO_USERS, DemoUser
+from shared.runtime.java import JavaMissing, MavenMissing
 from shared.runtime.paths import Paths, default_paths
 from shared.runtime.processes import RUNNER, ProgramDied, Runner
 from shared.runtime.programs import Program
-from shared.runtime.run import CANNOT_START, AlreadyRunning, run
+from shared.runtime.run import CANNOT_START, SIGNALS, AlreadyRunning, only_run, run
 from shared.runtime.stack import BadPort, Stack, native_stack
 
 FAILED: Final = 1
 BAD_USAGE: Final = 2
 ALREADY_RUNNING: Final = 5
 REPORT: Final = "demo-report.json"
+_OTHER_WAY: Final = (
+    "Either get it (`make doctor` says how), or, with Docker, run `make demo RUN=compose`, which "
+    "needs neither Java nor Maven."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -43,6 +53,9 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="End after the story, with a report in var/.")
     ] = False,
+    compose: Annotated[
+        bool, typer.Option("--compose", help="In containers (docker-compose.yml), not natively.")
+    ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="No pauses for reading.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON alone.")] = False,
 ) -> None:
@@ -51,7 +64,8 @@ def demo(
     Example: tandem demo --once --fast
 
     The stores that an earlier demo filled are emptied first. With --once it ends by itself and
-    writes var/demo-report.json.
+    writes var/demo-report.json. With --compose everything runs in containers of a compose project
+    of the demo's own (tandem-demo), which is gone with its volumes afterwards.
 
     Exit codes: 0 every check held (or stopped as asked), 1 a check did not hold or something did
     not start, 2 bad usage, 5 already running.
@@ -60,12 +74,14 @@ def demo(
         _fail("the demo runs in demo mode alone; unset TANDEM_MODE", BAD_USAGE)
     shown = _Demo(default_paths(), once=once, fast=fast, quiet=json_)
     try:
-        asyncio.run(shown.run())
+        asyncio.run(shown.run_in_containers() if compose else shown.run())
     except AlreadyRunning as running:
         _fail(str(running), ALREADY_RUNNING)
     except (BadPort, NotOurStoresError) as refused:
         _fail(str(refused), BAD_USAGE)
-    except (ProgramDied, *CANNOT_START) as failed:
+    except (JavaMissing, MavenMissing) as missing:
+        _fail(f"{missing}. {_OTHER_WAY}", FAILED)
+    except (ProgramDied, ComposeMissing, *CANNOT_START) as failed:
         _fail(str(failed), FAILED)
     if json_:
         typer.echo(shown.report_path.read_text(encoding="utf-8"))
@@ -102,6 +118,30 @@ class _Demo:
             job=self._play,
         )
 
+    async def run_in_containers(self) -> None:
+        """Returns when every container is gone, after the story or a signal."""
+        with only_run(self._paths):
+            playing = asyncio.ensure_future(self._play_in_containers())
+            for number in SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, self._stop, number, playing)
+            await asyncio.wait({playing})
+            if not playing.cancelled():
+                playing.result()
+
+    async def _play_in_containers(self) -> None:
+        compose, ports = await asyncio.to_thread(demo_compose)
+        self._tell("  starting the containers (the first time their images are built and pulled)")
+        async with up(compose, ports, self._paths.var) as site:
+            processes = await containers_of(compose, site)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                tokens = await sign_in(client, site.issuer)
+            await self._story(site, processes, lambda user: tokens[user.subject])
+            self._tell("\nStopping the containers.")
+
+    def _stop(self, number: signal.Signals, playing: "asyncio.Future[None]") -> None:
+        self._tell(f"\n  {number.name}: stopping the containers")
+        playing.cancel()
+
     def _declare(self, stack: Stack) -> list[Program]:
         self.report.warm = empty_stores(self._paths)
         self._programs = [*stack.programs(), *contributed_programs(stack)]
@@ -109,12 +149,17 @@ class _Demo:
 
     async def _play(self, runner: Runner) -> None:
         site = Site.of(self._programs, self._paths.var)
+        await self._story(site, NativeProcesses(runner), signed_here(site))
+
+    async def _story(
+        self, site: Site, processes: Processes, token_of: Callable[[DemoUser], str]
+    ) -> None:
         self.report.start_seconds = round(time.monotonic() - self._began, 1)
         self._show_site(site)
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False) as client:
-            people = People(site, client)
+            people = People(site, client, token_of)
             zone = load_protocol().zone
-            stage = Stage(site, people, runner, self.report, self._tell, self._fast, zone)
+            stage = Stage(site, people, processes, self.report, self._tell, self._fast, zone)
             try:
                 await play(stage)
                 self.report.finished = True

@@ -21,7 +21,7 @@ async def crash_and_return(stage: Stage, patient: Patient, course_id: str) -> No
     await remember(stage, SCHEDULING)
     hold = await patient.place_hold("clinical_concern", [Gate.INFUSION], "seen on the ward")
     began = time.monotonic()
-    crash(stage, SCHEDULING)
+    await crash(stage, SCHEDULING)
     stage.note(f"infusion_scheduling is killed (SIGKILL); the hold stands {hold['state']}")
     stage.check(
         await _press_fails(stage, patient, before["infusions"][0]["infusion_id"]),

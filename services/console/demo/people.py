@@ -3,7 +3,7 @@
 Invariant: whatever the demo changes, it changes through these calls; there is no other road.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -140,18 +140,26 @@ def _expected(reply: Reply, statuses: tuple[int, ...], path: str) -> Reply:
 
 
 class People:
-    """All demo users, signed in when first asked for."""
+    """All demo users, signed in by `token_of` when first asked for."""
 
-    def __init__(self, site: Site, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, site: Site, client: httpx.AsyncClient, token_of: Callable[[DemoUser], str]
+    ) -> None:
         self._site = site
         self._client = client
-        self._identity = DevIdentity.prepare(site.var, site.issuer)
+        self._token_of = token_of
         self._signed_in: dict[str, Person] = {}
 
     def one(self, role: Role, number: int = 1) -> Person:
         """The nth person with the role; number 2 is somebody else, for second signatures."""
         user = demo_user(role.value, number)
         if user.subject not in self._signed_in:
-            token = self._identity.issue_user_token(user, now=MachineClock().now())
+            token = self._token_of(user)
             self._signed_in[user.subject] = Person(user, token, self._site, self._client)
         return self._signed_in[user.subject]
+
+
+def signed_here(site: Site) -> Callable[[DemoUser], str]:
+    """Signs tokens with the sign-in's key, which a native run keeps below `var`."""
+    identity = DevIdentity.prepare(site.var, site.issuer)
+    return lambda user: identity.issue_user_token(user, now=MachineClock().now())

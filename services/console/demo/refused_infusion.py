@@ -44,7 +44,7 @@ async def _refuse_while_a_permit_is_out(stage: Stage, bedside: Bedside) -> None:
     await bedside.ready()
     await remember(stage, SCHEDULING)
     async with permit_out(stage, bedside) as pressing:
-        crash(stage, SCHEDULING)
+        await crash(stage, SCHEDULING)
         with suppress(httpx.TransportError):
             await pressing
     await ready_again(stage, SCHEDULING)

@@ -11,15 +11,19 @@ from pathlib import Path
 from services.console.programs import MAIL, SERVICES
 from shared.contracts.vocabulary import Service
 from shared.runtime.ports import LOOPBACK
+from shared.runtime.postgres import binaries
 from shared.runtime.programs import Program
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One running system. `urls` and `databases` are by service; `console` None: it has no page."""
+    """One running system. `urls` and `databases` are by service.
+
+    A database is the command that asks it: psql with its address.
+    """
 
     urls: Mapping[Service, str]
-    databases: Mapping[Service, str]
+    databases: Mapping[Service, tuple[str, ...]]
     issuer: str
     inbox: str
     kafka: str
@@ -30,10 +34,12 @@ class Site:
         """The site that these programs make up once they run."""
         by_name = {program.name: program for program in programs}
         common = by_name[Service.INTAKE.value].env
+        psql = str(binaries() / "psql")
         return cls(
             urls={s: common[f"TANDEM_URL_{s.value.upper()}"] for s in SERVICES},
             databases={
-                s: by_name[s.value].env[f"TANDEM_DATABASE_URL_{s.value.upper()}"] for s in SERVICES
+                s: (psql, by_name[s.value].env[f"TANDEM_DATABASE_URL_{s.value.upper()}"])
+                for s in SERVICES
             },
             issuer=common["TANDEM_OIDC_ISSUER"],
             inbox=f"http://{LOOPBACK}:{by_name[MAIL].ports[1]}",

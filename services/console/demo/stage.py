@@ -13,10 +13,10 @@ from datetime import datetime, tzinfo
 from typing import Final, TypeVar
 
 from services.console.demo.people import DONE, People, Person
+from services.console.demo.processes import Processes
 from services.console.demo.report import BeatReport, Report
 from services.console.demo.site import Site
 from shared.contracts.vocabulary import Role, Service
-from shared.runtime.processes import Runner
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Stage:
 
     site: Site
     people: People
-    runner: Runner
+    processes: Processes
     report: Report
     tell: Callable[[str], None]
     fast: bool

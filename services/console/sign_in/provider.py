@@ -1,8 +1,8 @@
 """The sign-in service as the console speaks to it: OpenID Connect, code flow with PKCE.
 
-Its addresses come from its own discovery document, which must name the issuer of the settings. An
-answer is believed only when state, issuer, nonce and both signatures fit the question that this
-browser asked.
+Its addresses come from its own discovery document, which must name the issuer of the settings; the
+console itself may reach them by another way than browsers do. An answer is believed only when
+state, issuer, nonce and both signatures fit the question that this browser asked.
 """
 
 import base64
@@ -30,12 +30,22 @@ class SignInRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who the console is at the sign-in service. `redirect_uri` is where answers come back."""
+    """Who the console is at the sign-in service. `redirect_uri` is where answers come back.
+
+    `internal_url` is where this process reaches the issuer, if not at the address for browsers.
+    """
 
     issuer: str
     client_id: str
     secret: str
     redirect_uri: str
+    internal_url: str | None = None
+
+    def reached(self, url: str) -> str:
+        """Where this process calls what stands at `url` for browsers."""
+        if self.internal_url is None or not url.startswith(self.issuer):
+            return url
+        return self.internal_url.rstrip("/") + url.removeprefix(self.issuer.rstrip("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ class Provider:
         }
         answer = await self._http.call(
             "POST",
-            await self._endpoint("token_endpoint"),
+            self._client.reached(await self._endpoint("token_endpoint")),
             body=urlencode(form).encode(),
             headers={"content-type": "application/x-www-form-urlencoded"},
             timeout_seconds=CALL_SECONDS_MAX,
@@ -138,7 +148,9 @@ class Provider:
     async def _endpoint(self, name: str) -> str:
         if self._metadata is None:
             url = f"{self._client.issuer.rstrip('/')}/.well-known/openid-configuration"
-            answer = await self._http.call("GET", url, timeout_seconds=CALL_SECONDS_MAX)
+            answer = await self._http.call(
+                "GET", self._client.reached(url), timeout_seconds=CALL_SECONDS_MAX
+            )
             if answer.status != _OK:
                 raise HttpUnreachableError("the sign-in service has no discovery document")
             found = _document(answer.body)

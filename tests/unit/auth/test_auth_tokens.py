@@ -5,6 +5,7 @@ import hmac
 import json
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,17 @@ def test_keys_are_fetched_by_https_or_from_this_machine_only(url: str, tmp_path:
     issuer = Issuer("https://sign-in.example", url, "a", "b")
 
     with pytest.raises(ValueError, match="https"):
+        TokenAuthenticator([issuer], http=FunctionHttp(), clock=StandingClock())
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [("http://identity:8085/jwks", True), ("file:///etc/passwd", False), ("http:///jwks", False)],
+)
+def test_the_demo_may_fetch_keys_from_a_container_beside_it(url: str, taken: bool) -> None:
+    issuer = Issuer("http://127.0.0.1:8085", url, "a", "b", plain_http=True)
+
+    with nullcontext() if taken else pytest.raises(ValueError, match="https"):
         TokenAuthenticator([issuer], http=FunctionHttp(), clock=StandingClock())
 
 
