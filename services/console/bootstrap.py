@@ -127,7 +127,11 @@ def _sign_in(
 async def build(around: Surroundings[ConsoleSettings]) -> ServiceParts[Tx]:
     """The parts of the process."""
     settings = around.settings
-    kafka = KafkaSettings(bootstrap=settings.kafka_bootstrap, client_id="console-viewer")
+    kafka = KafkaSettings(
+        bootstrap=settings.kafka_bootstrap,
+        client_id="console-viewer",
+        prefix=settings.kafka_prefix,
+    )
     live, changes = Live(lambda: KafkaLogReader(kafka)), Changes()
     app = console_app(
         settings,

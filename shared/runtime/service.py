@@ -178,7 +178,11 @@ async def _surroundings(
     database = await _opened_database(program, settings)
     stack.push_async_callback(database.close)
     bus = KafkaBus(
-        KafkaSettings(bootstrap=settings.kafka_bootstrap, client_id=program.service.value)
+        KafkaSettings(
+            bootstrap=settings.kafka_bootstrap,
+            client_id=program.service.value,
+            prefix=settings.kafka_prefix,
+        )
     )
     issuer = Issuer(
         url=settings.oidc_issuer,

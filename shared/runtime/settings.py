@@ -37,6 +37,8 @@ class ServiceSettings(BaseSettings):
 
     mode: Mode
     kafka_bootstrap: str
+    #: before the names of topics and consumer groups, where installations share one Kafka
+    kafka_prefix: str = Field(default="", pattern=r"^[a-z0-9.-]{0,40}$")
     partitions: int = Field(default=12, ge=1, le=1000)
     bind_host: str = "127.0.0.1"
     replica: int | None = Field(default=None, ge=0)

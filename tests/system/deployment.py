@@ -5,6 +5,7 @@ Every process is started, killed and stopped by its own pid; leaving the block e
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -64,6 +65,10 @@ class Deployment:
             subject, [role.value for role in roles], now=datetime.now(UTC)
         )
         return {"authorization": f"Bearer {token}"}
+
+    @property
+    def kafka_prefix(self) -> str:
+        return next(iter(self.env.values()))["TANDEM_KAFKA_PREFIX"]
 
     def dsn(self, service: Service) -> str:
         return self.env[service][f"TANDEM_DATABASE_URL_{service.value.upper()}"]
@@ -141,7 +146,11 @@ class Deployment:
 async def deployed(
     infra: Infra, var: Path, services: Sequence[Service] = SERVICES
 ) -> AsyncIterator[Deployment]:
-    """The named services, each with a database of its own, and the sign-in."""
+    """The named services, each with a database and topics of their own, and the sign-in.
+
+    Deployments of several tests at once share one Kafka; with the same topics and consumer groups
+    they would take each other's events and places.
+    """
     names = [f"TANDEM_PORT_{s.value.upper()}" for s in SERVICES] + list(_EXTRA_PORTS)
     ports: dict[str, int] = {}
     for name in names:
@@ -149,8 +158,9 @@ async def deployed(
     common = {
         **environment(infra.kafka_bootstrap, ports, var),
         "TANDEM_PERMIT_TIME_DIVISOR": "1",
+        "TANDEM_KAFKA_PREFIX": f"d{secrets.token_hex(4)}.",
     }
-    await infra.create_topics(catalogue_topics())
+    await infra.create_topics(catalogue_topics(prefix=common["TANDEM_KAFKA_PREFIX"]))
     env = {
         s: service_environment(s, common, ports, await infra.create_database(s.value))
         for s in services

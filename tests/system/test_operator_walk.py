@@ -44,7 +44,9 @@ async def send_nonsense(deployment: Deployment, case_id: str) -> None:
     await producer.start()
     try:
         place = partition_of(UUID(case_id), partitions)
-        await producer.send_and_wait(topic, b"{", key=case_id.encode(), partition=place)
+        await producer.send_and_wait(
+            deployment.kafka_prefix + topic, b"{", key=case_id.encode(), partition=place
+        )
     finally:
         await producer.stop()
 

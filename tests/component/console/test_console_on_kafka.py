@@ -325,8 +325,9 @@ async def test_a_stream_over_killed_and_restarted_consoles_has_no_gap_and_no_dou
     infra: Infra, tmp_path: Path
 ) -> None:
     case = uuid4()
-    kafka = KafkaSettings(bootstrap=infra.kafka_bootstrap, client_id="test")
     async with deployed(infra, tmp_path, services=[Service.CONSOLE]) as deployment:
+        prefix = deployment.kafka_prefix
+        kafka = KafkaSettings(bootstrap=infra.kafka_bootstrap, client_id="test", prefix=prefix)
         reader = KafkaLogReader(kafka)
         begun = await reader.start(None)
         await reader.stop()
