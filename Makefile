@@ -46,8 +46,9 @@ test: install ## all tests that a contributor needs, on real Kafka and PostgreSQ
 contracts: install ## write the documents that follow from the code: events, AsyncAPI, OpenAPI, schemas
 	@$(BIN)/python -m tools.documents
 
-check: install ## format, lint, types, import contracts
+check: install ## format, lint, types, import contracts, documents that follow from code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tools.documents --check

@@ -14,8 +14,8 @@ _HEAD: Final = """\
 
 Written by `make contracts` from `shared/contracts`; do not edit. The same for machines: \
 [asyncapi.yaml](asyncapi.yaml), one document a service in [asyncapi/](asyncapi/), and a JSON \
-Schema for each event in [shared/contracts/schemas](../shared/contracts/schemas). How events are carried: \
-[architecture/messaging.md](architecture/messaging.md); how they may change: \
+Schema for each event in [shared/contracts/schemas](../shared/contracts/schemas). How events \
+are carried: [architecture/messaging.md](architecture/messaging.md); how they may change: \
 [architecture/contracts.md](architecture/contracts.md).
 
 A **safety** event that a reader does not know parks its case; any other is skipped and counted. \
