@@ -25,12 +25,16 @@ from shared.web.ops import ops_router
 
 def _routers() -> dict[Service, Sequence[APIRouter]]:
     nothing = MagicMock()
-    return {
+    own = {
         Service.INTAKE: intake.all_routers(nothing, nothing, DemoClock(Path("demo-clock"))),
-        Service.MANUFACTURING: manufacturing.all_routers(nothing, nothing),
         Service.INFUSION_SCHEDULING: scheduling.all_routers(nothing),
         Service.NOTIFICATION: notification.ROUTERS,
     }
+    shared = {
+        service: (*routers, ops_router(service, nothing, nothing, nothing))
+        for service, routers in own.items()
+    }
+    return {**shared, Service.MANUFACTURING: manufacturing.all_routers(nothing, nothing, nothing)}
 
 
 SERVICES: Final = (
@@ -44,10 +48,9 @@ SERVICES: Final = (
 def app_of(service: Service) -> FastAPI:
     """The service's app with all its endpoints, for reading."""
     nothing = MagicMock()
-    operations = ops_router(service, nothing, nothing, nothing)
     return create_app(
         service,
-        routers=[*_routers()[service], operations],
+        routers=_routers()[service],
         world=nothing,
         authenticator=nothing,
         mode="demo",
