@@ -8,7 +8,8 @@ services in one simulated process. Nothing in a handler may call the clock, `uui
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 
@@ -86,6 +87,77 @@ class Http(Protocol):
         ...
 
 
+SpanKind = Literal["server", "producer", "consumer", "client"]
+Attributes = Mapping[str, str | int]
+NOTHING: Final[Attributes] = MappingProxyType({})
+
+
+class Span(Protocol):
+    """One step of a trace, from its beginning to `end`."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C trace context under which what follows from this step stands."""
+        ...
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the context names this step itself, not the one before it."""
+        ...
+
+    def end(
+        self, *, error: str | None = None, name: str | None = None, attributes: Attributes = NOTHING
+    ) -> None:
+        """Ends the step; `error` names a type, never a text."""
+        ...
+
+
+class Tracer(Protocol):
+    """Tells a tracing system which steps a request or event went through."""
+
+    def begin(
+        self,
+        name: str,
+        kind: SpanKind,
+        *,
+        parent: str | None = None,
+        attributes: Attributes = NOTHING,
+    ) -> Span:
+        """A step below `parent`, or the first of a new trace."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PassedSpan:
+    """No step of its own: what came in goes on."""
+
+    traceparent: str | None
+    is_own: bool = False
+
+    def end(
+        self, *, error: str | None = None, name: str | None = None, attributes: Attributes = NOTHING
+    ) -> None:
+        """Nothing is told to anybody."""
+
+
+class NoTracer:
+    """Tracing is off."""
+
+    def begin(
+        self,
+        name: str,
+        kind: SpanKind,
+        *,
+        parent: str | None = None,
+        attributes: Attributes = NOTHING,
+    ) -> Span:
+        """The context as it came in."""
+        return PassedSpan(parent)
+
+
+NO_TRACER: Final = NoTracer()
+
+
 @dataclass(frozen=True, slots=True)
 class World:
     """All ports of one process.
@@ -102,3 +174,4 @@ class World:
     chance: Chance
     waiter: Waiter
     http: Http
+    tracer: Tracer = NO_TRACER

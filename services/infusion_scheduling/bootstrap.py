@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Final
 
+from fastapi import APIRouter
+
 from services.infusion_scheduling.adapters.patient_record import IntakeRecord
 from services.infusion_scheduling.adapters.schedule import PostgresScheduleRows
 from services.infusion_scheduling.application.follow_events import PlanningFacts
@@ -125,6 +127,11 @@ def holder_of(
     )
 
 
+def all_routers(holder: Holder[ScheduleRows]) -> tuple[APIRouter, ...]:
+    """The service's endpoints, and the one by which intake tells a hold directly."""
+    return (planning_router, bedside_router, holder_router(holder))
+
+
 async def build(around: Surroundings[SchedulingSettings]) -> ServiceParts[ScheduleRows]:
     """The parts of the process, once the database's identity is known."""
     guard = RestoreGuard()
@@ -147,8 +154,7 @@ def assembled(
     app = create_app(
         Service.INFUSION_SCHEDULING,
         routers=[
-            planning_router, bedside_router, holder_router(holder),
-            operations(reacting, uow, around.authenticator),
+            *all_routers(holder), operations(reacting, uow, around.authenticator),
         ],
         world=around.world,
         authenticator=around.authenticator,

@@ -4,6 +4,8 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from fastapi import APIRouter
+
 from services.intake.adapters.authority import lock_cases
 from services.intake.adapters.bundles import read_fhir_bundle
 from services.intake.adapters.holder_calls import HttpHolderCalls
@@ -18,7 +20,7 @@ from services.intake.application.lapse_permits import lapse_permits
 from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import reassess_due
-from services.intake.entrypoints.http_authority import authority_router
+from services.intake.entrypoints.http_authority import MaySee, authority_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
@@ -33,6 +35,7 @@ from shared.messaging.reactions import Reactions, merged
 from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.permits.times import PermitTimes
 from shared.persistence.migrations import Migration, migrations_in
+from shared.ports import Clock
 from shared.protocol import Protocol, load_protocol
 from shared.runtime.service import (
     ServiceParts,
@@ -72,6 +75,15 @@ def reactions(protocol: Protocol) -> Reactions[IntakeRows]:
     )
 
 
+def all_routers(
+    authority: Authority[IntakeRows], may_see: MaySee, clock: Clock
+) -> tuple[APIRouter, ...]:
+    """The service's endpoints; a demo's clock can be moved."""
+    routers = (record_router, questions_router, signing_router)
+    demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
+    return (*routers, authority_router(authority, may_see), recover_router, *demo)
+
+
 async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows]:
     """The parts of intake's process."""
     settings, protocol = around.settings, load_protocol()
@@ -93,15 +105,9 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
     )
     reacting = reactions(protocol)
     routers = [
-        record_router,
-        questions_router,
-        signing_router,
-        authority_router(authority, _MaySee(uow)),
+        *all_routers(authority, _MaySee(uow), around.world.clock),
         operations(reacting, uow, around.authenticator),
-        recover_router,
     ]
-    if isinstance(around.world.clock, DemoClock):
-        routers.append(demo_router(around.world.clock))
     app = create_app(
         Service.INTAKE,
         routers=routers,

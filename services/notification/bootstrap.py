@@ -49,6 +49,8 @@ from shared.web.app import create_app
 
 #: the order in which folders of migrations are applied
 MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services.notification")
+#: the service's endpoints
+ROUTERS: Final = (alerts_router, routing_router)
 #: a message leaves within this time of its alert's commit (an alert reaches SMTP within 5 s)
 DELIVER_SECONDS: Final = 0.5
 #: an escalation fires within 5 s of its minute
@@ -196,7 +198,7 @@ def web_app(parts: NotificationParts, authenticator: Authenticator, figures: Fig
     ops = operations(reactions(parts.policy), parts.uow, authenticator)
     return create_app(
         Service.NOTIFICATION,
-        routers=[alerts_router, routing_router, ops],
+        routers=[*ROUTERS, ops],
         world=parts.world,
         authenticator=authenticator,
         mode=parts.mode,

@@ -7,7 +7,7 @@ transaction is: counts, callbacks and alarms are only published by the caller af
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar, assert_never
 from uuid import UUID, uuid5
 
@@ -26,6 +26,7 @@ from shared.messaging.plan import Books, Planner, Todo
 from shared.messaging.reactions import Reactions
 from shared.messaging.unit_of_work import STATEMENTS, Cause, UnitOfWork, Work
 from shared.messaging.wire import record_to_json
+from shared.observability.tracing import spanned
 from shared.persistence.database import Tx
 
 R = TypeVar("R")
@@ -164,9 +165,14 @@ class Batch(Generic[R]):
             raise TypeError("only a readable event can be applied")
         handler = self._reactions.handlers.get(item.event_type)
         if handler is not None:
-            work = self.work_for(item)
-            await handler(work, item.envelope)
-            await self.flush(work)
+            with spanned(
+                self._unit_of_work.world.tracer, f"handle {item.event_type.type}", "consumer",
+                parent=item.envelope.traceparent,
+            ) as span:  # fmt: skip
+                work = self.work_for(item)
+                work.cause = replace(work.cause, traceparent=span.traceparent)
+                await handler(work, item.envelope)
+                await self.flush(work)
         self._applied_ids.append(item.envelope.id)
 
     def _remember(self, item: Incoming, todo: Todo) -> None:

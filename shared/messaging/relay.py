@@ -40,7 +40,7 @@ from shared.messaging.timing import (
 )
 from shared.messaging.unit_of_work import STATEMENTS
 from shared.persistence.database import Database, Row, StoreError, Tx
-from shared.ports import World
+from shared.ports import NO_TRACER, Span, Tracer, World
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class _Pipeline:
     """The rows of one partition that are being sent, in order, and what came of it."""
 
     rows: Sequence[Row]
+    tracer: Tracer = NO_TRACER
     acknowledged: list[int] = field(default_factory=list)
     last_offset: int | None = None
     error: BaseException | None = None
@@ -71,19 +72,35 @@ class _Pipeline:
     async def run(self, sink: RecordSink, partition: Partition, timestamp_ms: int) -> None:
         """Hands all rows over, then awaits every answer; the acknowledged prefix counts."""
         answers = []
+        spans = []
         for row in self.rows:
+            spans.append(self._begin(row))
             try:
                 answers.append(await sink.send(_outgoing(row, partition, timestamp_ms)))
             except BusError as error:
                 self.error = error
                 break
         results = await asyncio.gather(*answers, return_exceptions=True)
+        self._end(spans, results)
         for row, result in zip(self.rows, results, strict=False):
             if isinstance(result, BaseException):
                 self.error = result
                 return
             self.acknowledged.append(row["id"])
             self.last_offset = result.offset
+
+    def _begin(self, row: Row) -> Span:
+        headers = row["headers"]
+        name = f"send {row['topic']}"
+        return self.tracer.begin(name, "producer", parent=headers.get("ce_traceparent"))
+
+    def _end(self, spans: Sequence[Span], results: Sequence[object]) -> None:
+        """Ends every step; the last one may not have been handed over at all."""
+        errors = [type(r).__name__ if isinstance(r, BaseException) else None for r in results]
+        if len(spans) > len(results):
+            errors.append(type(self.error).__name__)
+        for span, error in zip(spans, errors, strict=True):
+            span.end(error=error)
 
 
 @dataclass(slots=True)
@@ -247,7 +264,7 @@ class Relay:
             if self._is_held(partition):
                 self._wait_with(partition, its_rows)
                 continue
-            pipeline = _Pipeline(its_rows)
+            pipeline = _Pipeline(its_rows, self._world.tracer)
             task = asyncio.create_task(pipeline.run(self._sink, partition, timestamp_ms))
             self._running[partition] = (task, pipeline)
             self._wait_with(partition, its_rows)

@@ -121,13 +121,16 @@ class Work(Generic[R]):
 
     async def _write(self, event_id: UUID, event: Event) -> None:
         lane = Lane.BULK if self.bulk and event.lane is Lane.NORMAL else event.lane
+        span = self.world.tracer.begin(
+            f"emit {event.type}", "producer", parent=self.cause.traceparent
+        )
         headers = event_headers(
             event,
             event_id=event_id,
             time=self.world.clock.now(),
             correlation_id=self.cause.correlation_id,
             causation_id=self.cause.causation_id,
-            traceparent=self.cause.traceparent,
+            traceparent=span.traceparent,
         )
         await self.tx.row(
             STATEMENTS["emit"],
@@ -140,6 +143,7 @@ class Work(Generic[R]):
             event.type,
             not event.sequenced,
         )
+        span.end(attributes={"messaging.message.id": str(event_id)})
 
 
 class UnitOfWork(Generic[R]):

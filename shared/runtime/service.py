@@ -32,6 +32,7 @@ from shared.messaging.unit_of_work import UnitOfWork
 from shared.messaging.wakes import PostgresWakes
 from shared.observability.figures import Figures
 from shared.observability.logs import configure_logging
+from shared.observability.tracing import begin_tracing
 from shared.persistence.database import StoreError
 from shared.persistence.migrations import Migration, migrate
 from shared.persistence.postgres import PostgresDatabase
@@ -174,7 +175,9 @@ async def _surroundings(
     program: ServiceProgram[S], settings: S, figures: Figures, stack: AsyncExitStack
 ) -> Surroundings[S]:
     http = await stack.enter_async_context(HttpxClient())
-    world = machine_world(http, demo_clock=_demo_clock(settings))
+    tracer, end_tracing = begin_tracing(program.service, settings.otel_traces_exporter)
+    stack.callback(end_tracing)
+    world = machine_world(http, demo_clock=_demo_clock(settings), tracer=tracer)
     database = await _opened_database(program, settings)
     stack.push_async_callback(database.close)
     bus = KafkaBus(

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.contracts.vocabulary import Service
+from shared.observability.tracing import Exporter
 
 Mode = Literal["demo", "shadow", "live"]
 
@@ -61,6 +62,8 @@ class ServiceSettings(BaseSettings):
     #: the key that signs them (default: made below var)
     audit_key: Path | None = None
     log_json: bool = True
+    #: where tracing steps go; where OTLP leads stands in OTEL_EXPORTER_OTLP_ENDPOINT
+    otel_traces_exporter: Exporter = Field(default="none", validation_alias="OTEL_TRACES_EXPORTER")
     #: divides the start permit's constants in tests
     permit_time_divisor: int = Field(default=1, ge=1, le=100)
 
@@ -83,4 +86,4 @@ def load_settings(kind: type[S]) -> S:
 
 def _name(location: tuple[int | str, ...]) -> str:
     name = str(location[0]) if location else "settings"
-    return name if name.startswith("TANDEM_") else f"TANDEM_{name.upper()}"
+    return name if name.startswith(("TANDEM_", "OTEL_")) else f"TANDEM_{name.upper()}"

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from shared.ports import Clock, Http, World
+from shared.ports import NO_TRACER, Clock, Http, Tracer, World
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -112,7 +112,9 @@ class EventLoopWaiter:
         await asyncio.sleep(seconds)
 
 
-def machine_world(http: Http, *, demo_clock: Path | None = None) -> World:
+def machine_world(
+    http: Http, *, demo_clock: Path | None = None, tracer: Tracer = NO_TRACER
+) -> World:
     """The world of a real process; with `demo_clock`, the clinic's time is the demo's."""
     machine = MachineClock()
     clock: Clock = DemoClock(demo_clock) if demo_clock is not None else machine
@@ -124,4 +126,5 @@ def machine_world(http: Http, *, demo_clock: Path | None = None) -> World:
         chance=SystemChance(),
         waiter=EventLoopWaiter(),
         http=http,
+        tracer=tracer,
     )

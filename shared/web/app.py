@@ -105,7 +105,7 @@ def create_app(
         on_refused=on_refused,
     )
     app.tracing = lambda inner: Tracing(
-        inner, ids=world.ids, figures=figures, mode=mode, on_bug=on_bug
+        inner, ids=world.ids, figures=figures, mode=mode, on_bug=on_bug, tracer=world.tracer
     )
     readiness = Readiness(ready or {})
     for name, value in {

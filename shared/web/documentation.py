@@ -19,6 +19,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.vocabulary import Role
 from shared.web.declared import accesses
+from shared.web.examples import add_examples
 from shared.web.problems import not_found
 from shared.web.security import Access
 
@@ -61,10 +62,11 @@ def router(app: FastAPI, *, demo: bool) -> APIRouter:
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
-    """The app's OpenAPI document: every operation with `x-roles`, bearer tokens and problems."""
+    """The app's OpenAPI document: every operation with roles, bearer tokens, problems, examples."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
         _declare_security(app, document)
+        add_examples(app.state.service.value, document)
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -20,7 +20,7 @@ from shared.auth.authenticator import (
 )
 from shared.auth.principal import Principal
 from shared.observability.figures import Figures
-from shared.ports import Ids
+from shared.ports import NO_TRACER, Ids, Tracer
 from shared.web import failures
 from shared.web.problems import Problem
 from shared.web.rates import TokenBuckets
@@ -52,13 +52,21 @@ class Tracing:
     """Names the request's trace, adds the common headers, and answers for bugs."""
 
     def __init__(
-        self, app: ASGIApp, *, ids: Ids, figures: Figures, mode: str, on_bug: OnBug
+        self,
+        app: ASGIApp,
+        *,
+        ids: Ids,
+        figures: Figures,
+        mode: str,
+        on_bug: OnBug,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._app = app
         self._ids = ids
         self._figures = figures
         self._mode = mode
         self._on_bug = on_bug
+        self._tracer = tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one connection."""
@@ -66,7 +74,9 @@ class Tracing:
             await self._app(scope, receive, send)
             return
         headers = Request(scope).headers
-        trace = trace_from(headers.get("traceparent"), headers.get(CORRELATION_HEADER), self._ids)
+        span = self._tracer.begin(scope["method"], "server", parent=headers.get("traceparent"))
+        correlation = headers.get(CORRELATION_HEADER)
+        trace = trace_from(span.traceparent, correlation, self._ids, is_own=span.is_own)
         scope["tandem.trace"] = trace
         began = time.perf_counter()
         answering = _Answering(scope, receive, send, lambda h: self._add_headers(h, trace))
@@ -78,6 +88,10 @@ class Tracing:
         finally:
             self._figures.requests.labels(scope["method"], str(answering.status)).inc()
             self._figures.request_seconds.observe(time.perf_counter() - began)
+            span.end(
+                name=f"{scope['method']} {_template(scope)}",
+                attributes={"http.response.status_code": answering.status},
+            )
 
     def _add_headers(self, headers: MutableHeaders, trace: Trace) -> None:
         headers.setdefault("Cache-Control", "no-store")
@@ -85,6 +99,11 @@ class Tracing:
         headers["X-Correlation-Id"] = str(trace.correlation_id)
         headers["traceparent"] = trace.traceparent
         headers["Tandem-Mode"] = self._mode
+
+
+def _template(scope: Scope) -> str:
+    """The path as the API names it: a path as it was sent may hold anything."""
+    return str(getattr(scope.get("route"), "path", "unknown"))
 
 
 class _Answering:

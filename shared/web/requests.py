@@ -41,14 +41,19 @@ class Trace:
     correlation_id: UUID
 
 
-def trace_from(traceparent: str | None, correlation: str | None, ids: Ids) -> Trace:
-    """The trace that the headers name; whatever they lack or garble is made afresh."""
+def trace_from(
+    traceparent: str | None, correlation: str | None, ids: Ids, *, is_own: bool = False
+) -> Trace:
+    """The trace that the headers name; whatever they lack or garble is made afresh.
+
+    `is_own`: the context names this request already, so no span id is made for it.
+    """
     found = _TRACEPARENT.fullmatch(traceparent or "")
     trace_id = found["trace"] if found and set(found["trace"]) != {"0"} else ids.new().hex
     span_id = ids.new().hex[-16:]
     return Trace(
         trace_id=trace_id,
-        traceparent=f"00-{trace_id}-{span_id}-01",
+        traceparent=found[0] if found and is_own else f"00-{trace_id}-{span_id}-01",
         correlation_id=_uuid(correlation) or UUID(trace_id),
     )
 

@@ -124,7 +124,7 @@ class PostgresAlertRows:
             delivery.delivery_id, alert_id, case_id, delivery.alert_version, delivery.step,
             delivery.channel, delivery.urgency, people,
             [p.email for p in delivery.people] if mail else [],
-            "queued" if mail else "sent", now, None if mail else now,
+            "queued" if mail else "sent", now, None if mail else now, delivery.traceparent,
         )  # fmt: skip
 
     async def drop_deliveries(self, alert_id: UUID, why: str, now: datetime) -> None:
@@ -186,6 +186,7 @@ class PostgresAlertRows:
             alert_version=row["alert_version"], step=row["step"], urgency=row["urgency"],
             addresses=tuple(row["remaining"]), attempt=row["attempt"],
             chain=context["chain"], answer_by=context["answer_by"],
+            traceparent=row["traceparent"],
         )  # fmt: skip
 
     async def settle_delivery(

@@ -54,8 +54,8 @@ INSERT INTO alert_change (alert_id, what, changed_at) VALUES ($1, $2, $3)
 -- name: add_delivery
 -- One message per alert version, step and channel: a second one is no news.
 INSERT INTO delivery (delivery_id, alert_id, case_id, alert_version, step, channel, urgency, people,
-                      remaining, state, queued_at, due_at, finished_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
+                      remaining, state, queued_at, due_at, finished_at, traceparent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
 ON CONFLICT (alert_id, alert_version, step, channel) DO NOTHING
 
 -- name: drop_deliveries
@@ -105,7 +105,8 @@ WHERE delivery_id = (
            OR (d.state = 'sending' AND d.claimed_until < $1))
     ORDER BY d.due_at, d.delivery_id LIMIT 1
     FOR UPDATE OF d SKIP LOCKED)
-RETURNING delivery_id, alert_id, case_id, alert_version, step, urgency, remaining, attempt
+RETURNING delivery_id, alert_id, case_id, alert_version, step, urgency, remaining, attempt,
+          traceparent
 
 -- name: claimed_context
 -- What the message and its events need besides: the first cause, and when step 1 falls due.

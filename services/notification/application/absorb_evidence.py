@@ -102,6 +102,7 @@ async def send_to(
         delivery = NewDelivery(
             delivery_id(file.alert_id, file.version, step, channel),
             file.version, step, channel, URGENCY_OF[level], told.people,
+            work.cause.traceparent,
         )  # fmt: skip
         await work.rows.add_delivery(file.alert_id, file.case_id, delivery, queued_at)
 

@@ -24,6 +24,7 @@ from services.notification.domain.delivery import (
 from shared.contracts.notification import AlertDelivered, DeliveryFailed
 from shared.contracts.vocabulary import Service
 from shared.messaging.unit_of_work import Cause, UnitOfWork
+from shared.observability.tracing import spanned
 
 #: longer than any hand-over can take (the mailer gives up after 10 s), so that a living worker's
 #: claim is never taken over
@@ -49,8 +50,11 @@ async def deliver_due(units: UnitOfWork[AlertRows], outgoing: Outgoing) -> int:
         claimed = await _claim(units)
         if claimed is None:
             return count
-        outcome = await outgoing.mailer.send(_mail(claimed, outgoing))
-        await _settle(units, claimed, outcome)
+        with spanned(
+            units.world.tracer, "send e-mail", "client", parent=claimed.traceparent
+        ) as span:
+            outcome = await outgoing.mailer.send(_mail(claimed, outgoing))
+        await _settle(units, claimed, outcome, span.traceparent)
     return MESSAGES_PER_ROUND_MAX
 
 
@@ -87,11 +91,16 @@ def alert_link(console_url: str, alert_id: UUID) -> str:
     return f"{console_url.rstrip('/')}/alerts/{alert_id}"
 
 
-async def _settle(units: UnitOfWork[AlertRows], claimed: Claimed, outcome: MailOutcome) -> None:
+async def _settle(
+    units: UnitOfWork[AlertRows],
+    claimed: Claimed,
+    outcome: MailOutcome,
+    traceparent: str | None,
+) -> None:
     settled = settle(claimed.addresses, outcome, claimed.attempt)
     now = units.world.machine_clock.now()
     wait = retry_after_seconds(claimed.attempt, units.world.chance.fraction())
-    cause = Cause(actor=ACTOR, correlation_id=claimed.chain)
+    cause = Cause(actor=ACTOR, correlation_id=claimed.chain, traceparent=traceparent)
     async with units.begin(cause) as work:
         await work.rows.lock_case(claimed.case_id)
         due_at = now + timedelta(seconds=wait)

@@ -77,6 +77,8 @@ class NewDelivery:
     channel: Channel
     urgency: Urgency
     people: tuple[Person, ...]
+    #: the trace in which it was queued
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Claimed:
     attempt: int
     chain: UUID
     answer_by: datetime | None
+    traceparent: str | None = None
 
 
 class AlertRows(Protocol):
