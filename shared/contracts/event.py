@@ -4,10 +4,9 @@ Events carry ids, codes, days and versions; never a clinical value, name, birth 
 or free text (design: clinical values do not ride in events).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
@@ -71,10 +70,10 @@ def derived_id(cause: UUID, kind: str) -> UUID:
     return uuid5(cause, kind)
 
 
-def read_event(model: type[E], document: Mapping[str, Any]) -> E:
-    """The event in `document`, ignoring fields that this version does not know.
+def read_event(model: type[E], body: bytes) -> E:
+    """The event in a JSON body, ignoring fields that this version does not know.
 
-    Raises pydantic's ValidationError when a known field is missing or malformed.
+    Raises pydantic's ValidationError for what is no JSON object and when a known field is missing
+    or malformed.
     """
-    known = {name: document[name] for name in model.model_fields if name in document}
-    return model.model_validate(known)
+    return model.model_validate_json(body, extra="ignore")

@@ -84,15 +84,15 @@ def incoming(record: Record) -> Incoming:
     case_id = case_of(record)
     if case_id is None:
         return Keyless(record, "the key is no case id")
-    place = stream_place(record)
     try:
         envelope = read_envelope(record)
     except UnknownTypeError as error:
+        place = stream_place(record)
         if not error.safety and place is not None:
             return Skippable(record, case_id, place)
         return Unreadable(record, case_id, place, "unknown-type", str(error))
     except UnreadableError as error:
-        return Unreadable(record, case_id, place, "malformed", str(error))
+        return Unreadable(record, case_id, stream_place(record), "malformed", str(error))
     read_place = StreamPlace(envelope.source, envelope.epoch, envelope.sequence)
     if not _is_possible(read_place):
         return Unreadable(record, case_id, None, "malformed", "no such place in a stream")

@@ -49,3 +49,29 @@ async def test_a_statement_timeout_is_unavailable(own_infra: Infra) -> None:
             await tx.value(Statement("nap", "SELECT pg_sleep(5)"))
 
     await database.close()
+
+
+async def test_what_a_transaction_sets_ends_with_it(own_infra: Infra) -> None:
+    # connections go back to the pool without being reset: nothing may stay on them
+    dsn = await own_infra.create_database("store")
+    database = await PostgresDatabase.open(dsn, size_max=1)
+    wait = Statement("wait", "SELECT current_setting('lock_timeout')")
+    shorten = Statement("shorten", "SELECT set_config('lock_timeout', '7ms', true)")
+
+    async def failing() -> None:
+        async with database.transaction() as tx:
+            await tx.value(shorten)
+            raise ZeroDivisionError
+
+    async with database.transaction() as tx:
+        await tx.value(shorten)
+        assert await tx.value(wait) == "7ms"
+    async with database.transaction() as tx:
+        after_commit = await tx.value(wait)
+    with pytest.raises(ZeroDivisionError):
+        await failing()
+    async with database.transaction() as tx:
+        after_rollback = await tx.value(wait)
+
+    assert (after_commit, after_rollback) == ("1s", "1s")
+    await database.close()

@@ -1,5 +1,6 @@
 """Records of any bytes: decoding never raises, keeps every byte, and follows CloudEvents."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
@@ -116,6 +117,40 @@ def test_what_is_wrong_with_a_record_is_a_value(
     changes: dict[str, str | None], kind: type[object]
 ) -> None:
     assert isinstance(incoming(wire_record(**changes)), kind)
+
+
+def bodied(body: bytes) -> Record:
+    return replace(wire_record(), value=body)
+
+
+def test_a_field_of_a_newer_producer_is_ignored() -> None:
+    newer = event_payload(consent())[:-1] + b', "added_later": {"deep": [1]}}'
+
+    item = incoming(bodied(newer))
+
+    assert isinstance(item, Readable)
+    assert item.envelope.data == consent()
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"\xff", b'{"case_id": 7}'])
+def test_a_body_that_is_no_such_event_parks_its_case(body: bytes) -> None:
+    item = incoming(bodied(body))
+
+    assert isinstance(item, Unreadable)
+    assert (item.cause, item.case_id, item.place) == (
+        "malformed", CASE, StreamPlace(Service.INTAKE, 0, 1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ce_id", "ce_time", "ce_epoch", "ce_correlationid"])
+def test_an_attribute_that_is_missing_or_no_text_is_named_as_malformed(name: str) -> None:
+    without = wire_record(**{name: None})
+    binary = tuple((k, b"\xff" if k == name else v) for k, v in wire_record().headers)
+
+    for record in (without, replace(without, headers=binary)):
+        item = incoming(record)
+        assert isinstance(item, Unreadable)
+        assert item.cause == "malformed"
 
 
 @pytest.mark.parametrize("key", [None, b"", b"\xff", b"7"])
