@@ -8,6 +8,8 @@ transaction is: counts, callbacks and alarms are only published by the caller af
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, Generic, TypeVar, assert_never
 from uuid import UUID, uuid5
 
@@ -23,7 +25,7 @@ from shared.messaging.incoming import (
 )
 from shared.messaging.parking import bury, park, queue_behind
 from shared.messaging.plan import Books, Planner, Todo
-from shared.messaging.reactions import Reactions
+from shared.messaging.reactions import BulkReaction, Reaction, Reactions
 from shared.messaging.unit_of_work import STATEMENTS, Cause, UnitOfWork, Work
 from shared.messaging.wire import record_to_json
 from shared.observability.tracing import spanned
@@ -55,6 +57,7 @@ class Batch(Generic[R]):
     """The work of one consumer inside one transaction.
 
     `waiting`: the records come from where they waited, so those that must go on waiting are left.
+    `gathers`: bulk reactions are given many events; else each gets its event when it is taken.
     """
 
     def __init__(
@@ -64,11 +67,14 @@ class Batch(Generic[R]):
         tx: Tx,
         *,
         waiting: bool = False,
+        gathers: bool = False,
     ) -> None:
         self._reactions = reactions
         self._unit_of_work = unit_of_work
         self._tx = tx
         self._waiting = waiting
+        self._gathers = gathers
+        self._gathered: list[tuple[BulkReaction[R], Readable]] = []
         self._books = Books()
         self._planner = Planner(self._books)
         self._heads_before: dict[tuple[Service, UUID], tuple[int, int]] = {}
@@ -134,7 +140,8 @@ class Batch(Generic[R]):
         return step.todo
 
     async def close(self) -> None:
-        """Writes the books: ids and, per stream, how far it was applied."""
+        """Writes what was gathered, then the books: ids and, per stream, how far it was applied."""
+        await self._settle()
         changed = [
             (source.value, case_id, *head)
             for (source, case_id), head in self._books.heads.items()
@@ -163,17 +170,37 @@ class Batch(Generic[R]):
     async def _apply(self, item: Incoming) -> None:
         if not isinstance(item, Readable):
             raise TypeError("only a readable event can be applied")
+        bulk = self._reactions.bulk.get(item.event_type)
         handler = self._reactions.handlers.get(item.event_type)
-        if handler is not None:
-            with spanned(
-                self._unit_of_work.world.tracer, f"handle {item.event_type.type}", "consumer",
-                parent=item.envelope.traceparent,
-            ) as span:  # fmt: skip
-                work = self.work_for(item)
-                work.cause = replace(work.cause, traceparent=span.traceparent)
-                await handler(work, item.envelope)
-                await self.flush(work)
+        if bulk is not None:
+            self._gathered.append((bulk, item))
+            if not self._gathers:
+                await self._settle()
+        elif handler is not None:
+            await self._settle()
+            await self._handle(item, handler)
         self._applied_ids.append(item.envelope.id)
+
+    async def _handle(self, item: Readable, handler: Reaction[R]) -> None:
+        with spanned(
+            self._unit_of_work.world.tracer, f"handle {item.event_type.type}", "consumer",
+            parent=item.envelope.traceparent,
+        ) as span:  # fmt: skip
+            work = self.work_for(item)
+            work.cause = replace(work.cause, traceparent=span.traceparent)
+            await handler(work, item.envelope)
+            await self.flush(work)
+
+    async def _settle(self) -> None:
+        """Gives what was gathered to its reactions, before anything that comes after it."""
+        gathered, self._gathered = self._gathered, []
+        for reaction, group in groupby(gathered, key=itemgetter(0)):
+            items = [item for _, item in group]
+            work = self.work_for(items[0])
+            await reaction(work, [item.envelope for item in items])
+            if work.emitted or work.noted:
+                raise TypeError("a bulk reaction has no cause of its own to emit or note with")
+            await self.flush(work)
 
     def _remember(self, item: Incoming, todo: Todo) -> None:
         if todo is Todo.PASS and isinstance(item, Readable):
@@ -203,6 +230,7 @@ class Batch(Generic[R]):
                 cause, error = cause or item.cause, error or item.error
             case _:
                 pass
+        await self._settle()
         work = self.work_for(item)
         done = safe_half and await self._safe_half(item, work)
         if await park(work, self._reactions, item, cause or "handler-failed", error, done):
@@ -216,6 +244,7 @@ class Batch(Generic[R]):
     async def _queue(self, item: Incoming) -> None:
         if isinstance(item, Keyless):
             raise TypeError("a record without a case is behind nothing")
+        await self._settle()
         work = self.work_for(item)
         done = await self._safe_half(item, work)
         await queue_behind(work, self.consumer, item, done)

@@ -25,7 +25,8 @@ class ConsumerFigures:
     """One consumer of one process.
 
     `counted` has: applied, duplicates, skipped (unknown ordinary types), early, deferred (case
-    locked), parked, behind (waiting in a parked case), dead, retried, isolated, held, moved.
+    locked), parked, behind (waiting in a parked case), dead, retried, separated (partitions that
+    could not share a transaction), isolated, held, moved.
     Gauges: lag per "topic/partition" in events, lag per source in seconds, parked cases.
     """
 

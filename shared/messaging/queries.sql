@@ -24,12 +24,11 @@ SELECT head.epoch, head.sequence, (SELECT id FROM added) AS outbox_id, $7::text 
 FROM head
 
 -- name: lock_case_rows
--- Locks the rows of these cases, ascending, and nothing else in this statement.
-SELECT case_id FROM case_row WHERE case_id = ANY($1::uuid[]) ORDER BY case_id FOR UPDATE
-
--- name: ensure_case_rows
--- A missing row would lock nothing.
-INSERT INTO case_row (case_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING
+-- Makes the missing rows of these cases and locks all of them, ascending as given, and nothing else
+-- in this statement. A row that is there is locked although the WHERE lets nothing be changed; one
+-- that somebody else is just making is waited for.
+INSERT INTO case_row (case_id) SELECT unnest($1::uuid[])
+ON CONFLICT (case_id) DO UPDATE SET case_id = EXCLUDED.case_id WHERE false
 
 -- name: try_lock
 -- Whether this session now holds the named advisory lock; it holds it as long as it lives.
@@ -75,14 +74,22 @@ ON CONFLICT DO NOTHING
 -- Where this consumer reads on.
 SELECT next_offset FROM next_offset WHERE consumer = $1 AND topic = $2 AND partition = $3
 
--- name: lock_offset
--- The fence of a batch: whoever else reads this partition waits here, and then sees it moved.
-SELECT next_offset FROM next_offset WHERE consumer = $1 AND topic = $2 AND partition = $3
-FOR UPDATE
+-- name: lock_offsets
+-- The fence of a batch: whoever else reads these partitions waits here, and then sees them moved.
+-- Every batch locks in this order.
+SELECT n.topic, n.partition, n.next_offset
+FROM next_offset n
+JOIN unnest($2::text[], $3::int[]) AS u (topic, partition)
+  ON n.topic = u.topic AND n.partition = u.partition
+WHERE n.consumer = $1
+ORDER BY n.topic, n.partition
+FOR UPDATE OF n
 
--- name: set_offset
+-- name: set_offsets
 -- Where to read on after this batch.
-UPDATE next_offset SET next_offset = $4 WHERE consumer = $1 AND topic = $2 AND partition = $3
+UPDATE next_offset n SET next_offset = u.next_offset
+FROM unnest($2::text[], $3::int[], $4::bigint[]) AS u (topic, partition, next_offset)
+WHERE n.consumer = $1 AND n.topic = u.topic AND n.partition = u.partition
 
 -- name: read_books
 -- What is known of these cases and events, asked after their cases were locked.

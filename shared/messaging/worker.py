@@ -1,8 +1,9 @@
-"""Takes the records of one partition through transactions, and decides on every failure.
+"""Takes the records of partitions through transactions, and decides on every failure.
 
-Each transaction begins by locking the partition's offset row and comparing it with the offset that
-the batch starts at; on a difference nothing happens. On this, and on the sequence kept per stream,
-rests that effects happen exactly once: it stops zombies, twins and rewinds alike.
+Each transaction begins by locking the offset rows of its partitions and comparing them with the
+offsets that its records start at; on a difference nothing happens. On this, and on the sequence
+kept per stream, rests that effects happen exactly once: it stops zombies, twins and rewinds alike.
+Partitions share a transaction as long as all goes well; what fails is decided for each partition.
 
 The one place that decides between retry, wait and park:
 
@@ -12,7 +13,7 @@ The one place that decides between retry, wait and park:
 - anything else: records one by one; the one that fails three times alone parks its case.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Generic, TypeVar
 from uuid import UUID
 
@@ -35,6 +36,8 @@ from shared.persistence.database import (
 )
 
 R = TypeVar("R")
+Batches = Mapping[Partition, Sequence[Incoming]]
+Offsets = Mapping[Partition, int]
 
 #: more gain nothing and hold the cases' locks longer
 BATCH_RECORDS: Final = 200
@@ -45,6 +48,8 @@ SAFETY_BATCH_CASES: Final = 50
 RETRIES_MAX: Final = 5
 #: a bug parks its case, a hiccup does not
 ATTEMPTS_BEFORE_PARKING: Final = 3
+#: one busy case must not keep the events of all partitions; by itself, its partition waits longer
+TOGETHER_LOCK_WAIT: Final = "250ms"
 #: alone, a record has waited in its batch already
 ALONE_LOCK_WAIT: Final = "100ms"
 #: a case that was busy is asked for again by the filler; batches leave it alone this long
@@ -84,6 +89,34 @@ class Worker(Generic[R]):
         self._busy_until: dict[UUID, float] = {}
         self._failures: dict[Offset, int] = {}
 
+    async def take_all(self, batches: Batches) -> None:
+        """Takes records of several partitions, each batch beginning at its partition's place.
+
+        As long as all goes well they share transactions, since each costs a commit; on any
+        failure every partition is taken by itself, and decides for itself.
+        """
+        left = batches
+        while len(left) > 1 and not self._stopping():
+            rest = await self._take_together(left)
+            if rest is None:
+                break
+            left = rest
+        for partition, items in left.items():
+            await self.take(partition, items)
+
+    async def _take_together(self, batches: Batches) -> Batches | None:
+        """What is left when some were taken; None when they could not be taken together."""
+        if any(partition not in self._places.positions for partition in batches):
+            return None
+        items = [item for partition in _safety_first(batches) for item in batches[partition]]
+        expected = {partition: some[0].record.offset for partition, some in batches.items()}
+        try:
+            following = await self._commit(expected, bounded(items), TOGETHER_LOCK_WAIT)
+        except Exception:  # whatever it was, each partition meets it again and decides
+            self._figures.counted["separated"] += 1
+            return None
+        return _left(batches, following)
+
     async def take(self, partition: Partition, items: Sequence[Incoming]) -> None:
         """Takes records that begin at the partition's place, as far as they go."""
         while items and partition in self._places.positions and not self._stopping():
@@ -111,10 +144,12 @@ class Worker(Generic[R]):
         return await self._one_by_one(partition, chunk)
 
     async def _commit_retrying(self, partition: Partition, chunk: Sequence[Incoming]) -> int:
+        first = chunk[0].record.offset
         attempt = 0
         while True:
             try:
-                return await self._commit(partition, chunk)
+                following = await self._commit({partition: first}, chunk)
+                return _count(chunk, following[partition])
             except LockTimeoutError:
                 raise
             except RetryableError:
@@ -126,23 +161,30 @@ class Worker(Generic[R]):
                     backoff_seconds(self._world, attempt, first=0.005, most=0.1)
                 )
 
-    async def _commit(self, partition: Partition, chunk: Sequence[Incoming]) -> int:
-        """Applies the chunk, or as much of it as its time allows, in one transaction."""
+    async def _commit(
+        self, expected: Offsets, chunk: Sequence[Incoming], lock_wait: str | None = None
+    ) -> Offsets:
+        """Applies the chunk, or as much of it as its time allows, in one transaction.
+
+        Answers where each partition that something was taken from continues.
+        """
         began = now_seconds(self._world.lease_clock)
         busy = self._busy_cases()
 
-        async def work(batch: Batch[R]) -> int:
+        async def work(batch: Batch[R]) -> Offsets:
             await batch.open([item for item in chunk if _case(item) not in busy])
-            for taken, item in enumerate(chunk, start=1):
+            following: dict[Partition, int] = {}
+            for item in chunk:
                 if _case(item) in busy:
                     await batch.defer(item, "locked")
                 else:
                     await batch.take(item)
+                following[_partition(item)] = item.record.offset + 1
                 if now_seconds(self._world.lease_clock) - began > BATCH_SECONDS:
-                    return taken
-            return len(chunk)
+                    break
+            return following
 
-        return await self._transact(partition, chunk, work)
+        return await self._transact(expected, work, lock_wait=lock_wait, gathers=True)
 
     def _busy_cases(self) -> set[UUID | None]:
         """Cases whose lock was not had just now: their events step aside without asking again."""
@@ -152,32 +194,35 @@ class Worker(Generic[R]):
 
     async def _transact(
         self,
-        partition: Partition,
-        chunk: Sequence[Incoming],
-        work: Callable[[Batch[R]], Awaitable[int]],
+        expected: Offsets,
+        work: Callable[[Batch[R]], Awaitable[Offsets]],
         *,
         lock_wait: str | None = None,
-    ) -> int:
+        gathers: bool = False,
+    ) -> Offsets:
         name = self._reactions.consumer.value
         async with self._unit_of_work.database.transaction() as tx:
             if lock_wait is not None:
                 await tx.value(STATEMENTS["limit_lock_wait"], lock_wait)
-            await self._fence(tx, partition, chunk[0].record.offset)
-            batch = Batch(self._reactions, self._unit_of_work, tx)
-            taken = await work(batch)
+            await self._fence(tx, expected)
+            batch = Batch(self._reactions, self._unit_of_work, tx, gathers=gathers)
+            following = await work(batch)
             await batch.close()
-            following = chunk[taken - 1].record.offset + 1
-            await tx.run(STATEMENTS["set_offset"], name, *partition, following)
-        self._places.advance(partition, following)
+            await tx.run(STATEMENTS["set_offsets"], name, *_columns(following))
+        for partition, offset in following.items():
+            self._places.advance(partition, offset)
         self._publish(batch.effects)
-        return taken
+        return following
 
-    async def _fence(self, tx: Tx, partition: Partition, expected: int) -> None:
+    async def _fence(self, tx: Tx, expected: Offsets) -> None:
+        """Locks the places of these partitions, in one order everywhere, and compares them."""
         name = self._reactions.consumer.value
+        topics, partitions, _ = _columns(expected)
         try:
-            stored = await tx.value(STATEMENTS["lock_offset"], name, *partition)
+            rows = await tx.rows(STATEMENTS["lock_offsets"], name, topics, partitions)
         except LockTimeoutError as error:
             raise FenceBusyError from error
+        stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
         if stored != expected:
             raise MovedError
 
@@ -209,12 +254,13 @@ class Worker(Generic[R]):
         return done
 
     async def _alone(self, partition: Partition, item: Incoming) -> None:
-        async def work(batch: Batch[R]) -> int:
+        async def work(batch: Batch[R]) -> Offsets:
             await batch.open([item])
             await batch.take(item)
-            return 1
+            return {partition: item.record.offset + 1}
 
-        await self._transact(partition, [item], work, lock_wait=ALONE_LOCK_WAIT)
+        expected = {partition: item.record.offset}
+        await self._transact(expected, work, lock_wait=ALONE_LOCK_WAIT)
         self._failures.pop(item.record.where, None)
 
     async def _failed_alone(self, partition: Partition, item: Incoming, error: Exception) -> bool:
@@ -256,12 +302,12 @@ class Worker(Generic[R]):
         Raises what `put` raises, unless it may pass by itself.
         """
 
-        async def work(batch: Batch[R]) -> int:
+        async def work(batch: Batch[R]) -> Offsets:
             await put(batch)
-            return 1
+            return {partition: item.record.offset + 1}
 
         try:
-            await self._transact(partition, [item], work)
+            await self._transact({partition: item.record.offset}, work)
         except (MovedError, FenceBusyError) as error:
             self._moved(partition, error)
             return False
@@ -289,6 +335,35 @@ class Worker(Generic[R]):
 
 def _case(item: Incoming) -> UUID | None:
     return None if isinstance(item, Keyless) else item.case_id
+
+
+def _partition(item: Incoming) -> Partition:
+    return Partition(item.record.topic, item.record.partition)
+
+
+def _count(chunk: Sequence[Incoming], following: int) -> int:
+    """How many records of the chunk lie before the offset."""
+    return sum(item.record.offset < following for item in chunk)
+
+
+def _columns(offsets: Offsets) -> tuple[list[str], list[int], list[int]]:
+    """Topics, numbers and offsets, as the statements take them."""
+    topics = [partition.topic for partition in offsets]
+    return topics, [partition.number for partition in offsets], list(offsets.values())
+
+
+def _safety_first(batches: Batches) -> list[Partition]:
+    """The partitions, those with a safety event before the others."""
+    return sorted(batches, key=lambda partition: not any(map(is_safety, batches[partition])))
+
+
+def _left(batches: Batches, following: Offsets) -> Batches:
+    """What of the batches lies at or after where their partitions continue."""
+    rest = {
+        partition: items[_count(items, following.get(partition, 0)) :]
+        for partition, items in batches.items()
+    }
+    return {partition: items for partition, items in rest.items() if items}
 
 
 def bounded(items: Sequence[Incoming]) -> Sequence[Incoming]:

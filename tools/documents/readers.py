@@ -37,7 +37,7 @@ def table_of(consumer: Service) -> Reactions[Any]:
 def reactions_of(consumer: Service) -> frozenset[type[Event]]:
     """The events that the consumer reacts to."""
     built = table_of(consumer)
-    return frozenset({*built.handlers, *built.safe_half})
+    return frozenset({*built.handlers, *built.bulk, *built.safe_half})
 
 
 @cache

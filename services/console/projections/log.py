@@ -1,5 +1,6 @@
 """The log of all events of all services, and the row of each case they speak of."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from services.console.projections.detail import kept_detail
@@ -12,19 +13,27 @@ STATEMENTS: Final = load_statements("services.console.projections")
 _TRACE_PARTS: Final = 4
 
 
-async def log_event(tx: Tx, envelope: Envelope[Any]) -> None:
-    """Adds the event to the log. Raises ValueError for one that was not read from the bus."""
+async def log_events(tx: Tx, envelopes: Sequence[Envelope[Any]]) -> None:
+    """Adds the events to the log. Raises ValueError for one that was not read from the bus."""
+    rows = [_row(envelope) for envelope in envelopes]
+    await tx.run(STATEMENTS["log_events"], *zip(*rows, strict=True))
+    await tx.run(
+        STATEMENTS["touch_cases"],
+        [envelope.case_id for envelope in envelopes],
+        [case_code(envelope.case_id) for envelope in envelopes],
+        [envelope.time for envelope in envelopes],
+    )
+
+
+def _row(envelope: Envelope[Any]) -> tuple[object, ...]:
     if envelope.place is None or envelope.sent_at is None:
         raise ValueError("the log keeps events with their place on the bus")
-    await tx.run(
-        STATEMENTS["log_event"], envelope.id, envelope.case_id, envelope.data.type,
-        envelope.source.value, *envelope.place, envelope.epoch, envelope.sequence, envelope.time,
-        envelope.sent_at, envelope.correlation_id, envelope.causation_id,
-        trace_id_of(envelope.traceparent), envelope.data.safety, kept_detail(envelope.data),
+    return (
+        envelope.id, envelope.case_id, envelope.data.type, envelope.source.value, *envelope.place,
+        envelope.epoch, envelope.sequence, envelope.time, envelope.sent_at,
+        envelope.correlation_id, envelope.causation_id, trace_id_of(envelope.traceparent),
+        envelope.data.safety, kept_detail(envelope.data),
     )  # fmt: skip
-    await tx.run(
-        STATEMENTS["touch_case"], envelope.case_id, case_code(envelope.case_id), envelope.time
-    )
 
 
 def trace_id_of(traceparent: str | None) -> str | None:

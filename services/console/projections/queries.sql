@@ -1,14 +1,22 @@
 -- Writing the read models. Every statement run twice equals once, and an older event never
 -- overwrites what a newer one wrote: (epoch, sequence) of the row's own topic decides.
 
--- name: log_event
+-- name: log_events
+-- One row per event, in the order of the arrays; those that are known stay as they are.
 INSERT INTO event_log (event_id, case_id, type, source, topic, partition, "offset", epoch, sequence,
                        occurred_at, sent_at, correlation_id, causation_id, trace_id, safety, detail)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[],
+                     $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[],
+                     $11::timestamptz[], $12::uuid[], $13::uuid[], $14::text[], $15::boolean[],
+                     $16::jsonb[])
 ON CONFLICT (event_id) DO NOTHING
 
--- name: touch_case
-INSERT INTO case_card (case_id, code, first_event_at, last_event_at) VALUES ($1, $2, $3, $3)
+-- name: touch_cases
+-- One row per case of these events, from the first to the last of them.
+INSERT INTO case_card (case_id, code, first_event_at, last_event_at)
+SELECT u.case_id, u.code, min(u.at), max(u.at)
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS u (case_id, code, at)
+GROUP BY u.case_id, u.code ORDER BY u.case_id
 ON CONFLICT (case_id) DO UPDATE SET
     first_event_at = least(case_card.first_event_at, EXCLUDED.first_event_at),
     last_event_at = greatest(case_card.last_event_at, EXCLUDED.last_event_at)

@@ -4,7 +4,7 @@ The console owns no topic and decides nothing: a reaction only writes read model
 cannot read parks the case here, without a hold; the case then shows as unknown.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from services.console.projections import (
     notification,
     parking,
 )
-from services.console.projections.log import log_event
+from services.console.projections.log import log_events
 from shared.contracts import coordination as coord
 from shared.contracts import infusion as inf
 from shared.contracts import manufacturing as made
@@ -78,13 +78,18 @@ PROJECTIONS: Final[Mapping[type[Event], Projection]] = {
 
 
 async def project(
-    projection: Projection | None, changed: Changed, work: Work[Tx], envelope: Envelope[Any]
+    projection: Projection, changed: Changed, work: Work[Tx], envelope: Envelope[Any]
 ) -> None:
     """Logs the event and writes what else it changes; after the commit, says that it changed."""
-    await log_event(work.tx, envelope)
-    if projection is not None:
-        await projection(work.tx, envelope)
-    work.after_commit.append(partial(changed, envelope.case_id))
+    await log(changed, work, [envelope])
+    await projection(work.tx, envelope)
+
+
+async def log(changed: Changed, work: Work[Tx], envelopes: Sequence[Envelope[Any]]) -> None:
+    """Logs events that change nothing else; after the commit, says whose cases have changed."""
+    await log_events(work.tx, envelopes)
+    for case_id in {envelope.case_id for envelope in envelopes}:
+        work.after_commit.append(partial(changed, case_id))
 
 
 def reactions(changed: Changed = lambda _: None) -> Reactions[Tx]:
@@ -92,10 +97,13 @@ def reactions(changed: Changed = lambda _: None) -> Reactions[Tx]:
 
     `changed` is told the case of each event whose effects were committed.
     """
+    only_logged = partial(log, changed)
     return Reactions(
         consumer=Service.CONSOLE,
         topics=frozenset(TOPIC_OF.values()),
         handlers={
-            model: partial(project, PROJECTIONS.get(model), changed) for model in EVENTS.values()
+            model: partial(project, projection, changed)
+            for model, projection in PROJECTIONS.items()
         },
+        bulk={model: only_logged for model in EVENTS.values() if model not in PROJECTIONS},
     )

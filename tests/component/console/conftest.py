@@ -67,7 +67,11 @@ class Desk:
         table = reactions(self.console.changes.note)
         async with unit.begin(Cause.of_event(envelope, Service.CONSOLE)) as work:
             await table.lock_cases(work.tx, [envelope.case_id])
-            await table.handlers[type(envelope.data)](work, envelope)
+            kind = type(envelope.data)
+            if kind in table.bulk:
+                await table.bulk[kind](work, [envelope])
+            else:
+                await table.handlers[kind](work, envelope)
 
     async def rows(self, sql: str, *args: object) -> Sequence[dict[str, Any]]:
         async with self.database.transaction() as tx:
