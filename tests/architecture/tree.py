@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("services", "shared")
+#: what import contracts speak of: the product, and the benchmark that stands above it
+CONTRACTED = (*PACKAGES, "bench")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The product's own parts, as its services put them together."""
