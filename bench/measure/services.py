@@ -20,11 +20,12 @@ from shared.contracts.vocabulary import Role, Service
 from shared.runtime.paths import CHECKOUT
 from shared.runtime.programs import NotYet, wait_until
 
-HOLDS: Final = 40
-RATE: Final = 10.0
-HOLDS_HASTY: Final = 50
+#: few, and at a rate that leaves the services time: what a hold sets off grows with what is planned
+HOLDS: Final = 20
+RATE: Final = 4.0
+HOLDS_HASTY: Final = 25
 RATE_HASTY: Final = 50.0
-ARRIVE_SECONDS: Final = 30.0
+ARRIVE_SECONDS: Final = 45.0
 IDLE_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 3.0
 #: two visits a day, on any day: a chair has room for many courses
