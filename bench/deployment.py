@@ -17,7 +17,6 @@ import httpx
 from bench.stage import Stage
 from services.console.programs import chosen_ports, environment, service_environment
 from shared.contracts.vocabulary import Role, Service
-from shared.messaging.topics import catalogue_topics
 from shared.runtime.children import LAUNCHER
 from shared.runtime.dev_tokens import DevIdentity
 from shared.runtime.paths import CHECKOUT
@@ -33,6 +32,7 @@ FOUR: Final = (
 )
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
+_LOG_SHOWN: Final = 3_000
 #: more than one person: each has a rate limit
 PEOPLE: Final = 20
 
@@ -61,8 +61,12 @@ class Deployment:
         return self.ports[f"TANDEM_PORT_{service.value.upper()}"]
 
     def pid(self, service: Service) -> int:
-        """The process of the service."""
-        return self.processes[service.value].pid
+        """The process of the service. Raises RuntimeError with the end of a dead one's log."""
+        process = self.processes[service.value]
+        if process.returncode is not None:
+            text = (self.logs / f"{service.value}.log").read_text(errors="replace")
+            raise RuntimeError(f"{service.value} died: {text[-_LOG_SHOWN:]}")
+        return process.pid
 
     def bearer(self, role: Role, person: int = 0) -> dict[str, str]:
         """The headers of one of some people in this role."""
@@ -90,10 +94,7 @@ class Deployment:
 
     async def is_ready(self, service: Service) -> bool:
         """Whether it answers and consumes."""
-        process = self.processes[service.value]
-        if process.returncode is not None:
-            text = (self.logs / f"{service.value}.log").read_text(errors="replace")
-            raise RuntimeError(f"{service.value} died: {text[-1500:]}")
+        self.pid(service)
         try:
             answer = await self.client.get(f"{self.url(service)}/health/ready")
         except httpx.TransportError:
@@ -117,12 +118,17 @@ class Deployment:
 async def deployed(
     stage: Stage, services: Sequence[Service] = FOUR, *, module: str | None = None, told: str = ""
 ) -> AsyncIterator[Deployment]:
-    """The services, ready. With `module`, it runs them, and is given the name and `told`."""
+    """The services, ready, with databases and topics that are nobody else's.
+
+    With `module`, it runs them, and is given the name of the service and `told`.
+    """
     ports = _ports()
     var = stage.directory / f"deployment-{len(services)}"
     var.mkdir(exist_ok=True)
-    common = environment(stage.infra.kafka_bootstrap, ports, var)
-    await stage.infra.create_topics(catalogue_topics())
+    prefix = await stage.topics()
+    common = {
+        **environment(stage.infra.kafka_bootstrap, ports, var), "TANDEM_KAFKA_PREFIX": prefix,
+    }  # fmt: skip
     identity = DevIdentity.prepare(var, common["TANDEM_OIDC_ISSUER"])
     limits = httpx.Limits(max_connections=100)
     async with httpx.AsyncClient(timeout=30.0, trust_env=False, limits=limits) as client:
