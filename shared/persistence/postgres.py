@@ -233,6 +233,8 @@ async def _commit(transaction: Any, connection: Any) -> None:  # noqa: ANN401
         await transaction.commit()
     except asyncpg.IntegrityConstraintViolationError as error:  # deferred constraints
         raise ConstraintError(error.constraint_name or "") from error
+    except asyncpg.LockNotAvailableError as error:  # a deferred constraint waited for a rival
+        raise LockTimeoutError(str(error)) from error
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise RetryableError(str(error)) from error
     except (*_UNREACHABLE, asyncpg.PostgresError, asyncio.CancelledError) as error:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.persistence.database import StoreUnavailableError
+from shared.persistence.database import LockTimeoutError, StoreUnavailableError
 from shared.persistence.postgres import PostgresDatabase
 from shared.persistence.statements import Statement
 from shared.testing.infra import Infra
@@ -75,3 +75,25 @@ async def test_what_a_transaction_sets_ends_with_it(own_infra: Infra) -> None:
 
     assert (after_commit, after_rollback) == ("1s", "1s")
     await database.close()
+
+
+async def test_a_lock_that_a_commit_waits_for_in_vain_is_a_lock_timeout(infra: Infra) -> None:
+    """A deferred constraint is checked at COMMIT and may wait there; then nothing was committed."""
+    dsn = await infra.create_database("deferred")
+    database = await PostgresDatabase.open(dsn, size_max=3)
+    put = Statement("put", "INSERT INTO slot VALUES (1)")
+    async with database.transaction() as tx:
+        await tx.run(
+            Statement("make", "CREATE TABLE slot (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        )
+
+    async with database.transaction() as first:
+        await first.run(put)
+        with pytest.raises(LockTimeoutError):
+            async with database.transaction() as second:
+                await second.run(put)
+
+    async with database.transaction() as tx:
+        assert await tx.value(Statement("count", "SELECT count(*) FROM slot")) == 1
+    await database.close()
+    await infra.drop_database(dsn)
