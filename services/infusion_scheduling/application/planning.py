@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.infusion_scheduling.application.ports import DoseRow, InfusionRow, ScheduleRows
 from services.infusion_scheduling.domain.availability import Availability, TimelinePart
-from services.infusion_scheduling.domain.chairs import free_slots
+from services.infusion_scheduling.domain.chairs import FreeSlots
 from services.infusion_scheduling.domain.course import Begun, Infusion, Planned, Suspended
 from services.infusion_scheduling.domain.placement import (
     DoseWindow,
@@ -84,7 +84,7 @@ class Surroundings:
 
     parts: Sequence[TimelinePart]
     taken: frozenset[tuple[UUID, datetime]]
-    slots: Sequence[Slot]
+    slots: FreeSlots
     doses: Mapping[int, DoseWindow]
 
 
@@ -111,7 +111,7 @@ async def surroundings(
     taken = others | frozenset(own)
     chairs = await rows.chairs()
     today = site.day_of(now)
-    slots = free_slots(chairs, taken, first=today, last=today + HORIZON, after=now, zone=site.zone)
+    slots = FreeSlots(chairs, taken, first=today, last=today + HORIZON, after=now, zone=site.zone)
     doses = dose_windows(infusions, await rows.doses_of_case(case_id))
     return Surroundings(parts, taken, slots, doses)
 

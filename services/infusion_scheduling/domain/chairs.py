@@ -31,23 +31,44 @@ class Chair:
             start += visit
 
 
-def free_slots(
-    chairs: Sequence[Chair],
-    taken: Iterable[tuple[UUID, datetime]],
-    *,
-    first: date,
-    last: date,
-    after: datetime,
-    zone: tzinfo,
-) -> list[Slot]:
-    """The free slots from `first` to `last` that begin after `after`, sorted by time and chair."""
-    spoken_for = frozenset(taken)
-    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
-    found = [
-        slot
-        for day in days
-        for chair in chairs
-        for slot in chair.slots_on(day, zone)
-        if slot.starts_at > after and (slot.chair_id, slot.starts_at) not in spoken_for
-    ]
-    return sorted(found)
+class FreeSlots:
+    """The free slots of some chairs from `first` to `last` that begin after `after`.
+
+    Days are clinic-local in `zone`. A day's slots are made when they are looked at, and kept: a
+    search that finds a place soon does not make those of a year and a half.
+    """
+
+    def __init__(
+        self,
+        chairs: Sequence[Chair],
+        taken: Iterable[tuple[UUID, datetime]],
+        *,
+        first: date,
+        last: date,
+        after: datetime,
+        zone: tzinfo,
+    ) -> None:
+        self._chairs = tuple(chairs)
+        self._taken = frozenset(taken)
+        self._first = first
+        self._last = last
+        self._after = after
+        self._zone = zone
+        self._days: dict[date, tuple[Slot, ...]] = {}
+
+    def from_day(self, day: date) -> Iterator[Slot]:
+        """Those on `day` and later, by time and chair."""
+        day = max(day, self._first)
+        while day <= self._last:
+            yield from self._on(day)
+            day += timedelta(days=1)
+
+    def _on(self, day: date) -> tuple[Slot, ...]:
+        found = self._days.get(day)
+        if found is None:
+            slots = (slot for chair in self._chairs for slot in chair.slots_on(day, self._zone))
+            found = self._days[day] = tuple(sorted(filter(self._is_free, slots)))
+        return found
+
+    def _is_free(self, slot: Slot) -> bool:
+        return slot.starts_at > self._after and (slot.chair_id, slot.starts_at) not in self._taken

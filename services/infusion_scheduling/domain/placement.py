@@ -8,9 +8,10 @@ its predecessor's day and no other tie to it, so the earliest feasible slot of e
 every later one at least as much room as any other choice (tested against brute force).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from typing import Protocol
 from uuid import UUID
 
 from services.infusion_scheduling.domain.availability import Availability
@@ -24,6 +25,14 @@ class Slot:
     starts_at: datetime
     ends_at: datetime
     chair_id: UUID
+
+
+class Slots(Protocol):
+    """Free slots."""
+
+    def from_day(self, day: date) -> Iterator[Slot]:
+        """Those on the clinic-local `day` and later, by time and chair."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +97,21 @@ class SeriesRequest:
 def place_series(
     request: SeriesRequest,
     availability: Availability,
-    free_slots: Sequence[Slot],
+    free_slots: Slots,
     zone: tzinfo,
 ) -> Placement:
     """The earliest place of each infusion from `first_number` on.
 
-    `free_slots` must be sorted; days are clinic-local in `zone`. After an impossible infusion the
+    Days are clinic-local in `zone`. After an impossible infusion the
     later ones are impossible too: the order of a series is kept.
     """
     placed: list[Placed] = []
     previous_on = request.previous_on
     for number in range(request.first_number, request.template.count + 1):
         earliest = _earliest_day(request, number, previous_on)
-        slot = _first_fit(request.doses.get(number), earliest, availability, free_slots, zone)
+        slot = _first_fit(request.doses.get(number), earliest, availability, free_slots)
         if slot is None:
-            reasons = _why_not(request.doses.get(number), earliest, availability, free_slots, zone)
+            reasons = _why_not(request.doses.get(number), earliest, availability, free_slots)
             return Placement(tuple(placed), _rest_impossible(request, number, reasons))
         dose = request.doses.get(number)
         placed.append(Placed(number, slot, dose.dose_id if dose else None))
@@ -116,18 +125,13 @@ def _earliest_day(request: SeriesRequest, number: int, previous_on: date | None)
     return max(request.not_before, request.template.earliest_after(number, previous_on))
 
 
-def _candidates(earliest: date, free_slots: Sequence[Slot], zone: tzinfo) -> list[Slot]:
-    return [slot for slot in free_slots if slot.starts_at.astimezone(zone).date() >= earliest]
-
-
 def _first_fit(
     dose: DoseWindow | None,
     earliest: date,
     availability: Availability,
-    free_slots: Sequence[Slot],
-    zone: tzinfo,
+    free_slots: Slots,
 ) -> Slot | None:
-    for slot in _candidates(earliest, free_slots, zone):
+    for slot in free_slots.from_day(earliest):
         if dose is not None and not dose.covers(slot):
             continue
         if availability.can_plan(slot.starts_at, slot.ends_at):
@@ -139,10 +143,9 @@ def _why_not(
     dose: DoseWindow | None,
     earliest: date,
     availability: Availability,
-    free_slots: Sequence[Slot],
-    zone: tzinfo,
+    free_slots: Slots,
 ) -> tuple[str, ...]:
-    candidates = _candidates(earliest, free_slots, zone)
+    candidates = tuple(free_slots.from_day(earliest))
     if not candidates:
         return ("no-free-chair",)
     reasons = set(availability.closing_rules(candidates[0].starts_at, candidates[-1].ends_at))

@@ -3,7 +3,7 @@
 Expected days are counted by hand; optimality is compared with brute force.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 from uuid import UUID
@@ -13,13 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.infusion_scheduling.domain.availability import Availability, TimelinePart
-from services.infusion_scheduling.domain.chairs import Chair, free_slots
+from services.infusion_scheduling.domain.chairs import Chair, FreeSlots
 from services.infusion_scheduling.domain.check_plan import faults_of_plan
 from services.infusion_scheduling.domain.placement import (
     DoseWindow,
     Placed,
     SeriesRequest,
-    Slot,
     place_series,
 )
 from services.infusion_scheduling.domain.schedule import ScheduleTemplate
@@ -58,9 +57,12 @@ def chemo_gaps(cycles: Sequence[date], until: date) -> list[TimelinePart]:
     return parts
 
 
-def daily_slots(first: date, last: date) -> list[Slot]:
+def daily_slots(first: date, last: date, taken: Iterable[date] = ()) -> FreeSlots:
     chair = Chair(CHAIR, "bay 1", (1, 2, 3, 4, 5, 6, 7), time(9), time(13), 240)
-    return free_slots([chair], (), first=first, last=last, after=local(first, 0), zone=ISTANBUL)
+    spoken_for = [(CHAIR, local(day, 9)) for day in taken]
+    return FreeSlots(
+        [chair], spoken_for, first=first, last=last, after=local(first, 0), zone=ISTANBUL
+    )
 
 
 def request(template: ScheduleTemplate, start: date, **extra: object) -> SeriesRequest:
@@ -162,11 +164,7 @@ def test_places_a_series_whenever_brute_force_does_and_never_later(
         )
         for n, day in enumerate(all_days)
     ]
-    slots = [
-        s
-        for s in daily_slots(first, all_days[-1])
-        if (s.starts_at.astimezone(ISTANBUL).date() - first).days not in taken_days
-    ]
+    slots = daily_slots(first, all_days[-1], [all_days[n] for n in taken_days])
     doses = {}
     if dose_end is not None:
         doses[2] = DoseWindow(UUID(int=2), local(first, 0), local(all_days[dose_end], 14))
@@ -196,7 +194,7 @@ def test_the_check_finds_each_planted_fault() -> None:
         part(first, first + timedelta(days=13), Verdict.GO),
         part(first + timedelta(days=14), first + timedelta(days=20), Verdict.HOLD, "R"),
     ]
-    slots = daily_slots(first, first + timedelta(days=20))
+    slots = list(daily_slots(first, first + timedelta(days=20)).from_day(first))
     too_close = (Placed(1, slots[0], None), Placed(2, slots[6], None))
     closed = (Placed(1, slots[15], None),)
     expired = (Placed(1, slots[3], UUID(int=2)),)
@@ -213,3 +211,21 @@ def test_the_check_finds_each_planted_fault() -> None:
         "chair-taken:1",
     )
     assert check(too_close[:1], previous_on=first - timedelta(days=30)) == ()
+
+
+def test_free_slots_are_by_time_and_chair_after_now_and_within_the_days() -> None:
+    monday = date(2027, 3, 15)
+    two = [Chair(UUID(int=n), f"bay {n}", (1, 3), time(9), time(13), 120) for n in (2, 1)]
+    free = FreeSlots(
+        two, [(UUID(int=1), local(monday, 11))],
+        first=monday, last=monday + timedelta(days=6), after=local(monday, 9), zone=ISTANBUL,
+    )  # fmt: skip
+
+    found = [(s.starts_at, s.chair_id.int) for s in free.from_day(monday - timedelta(days=3))]
+
+    # Monday at 9 is now, at 11 bay 1 is taken; Wednesday at 9 and 11; the next Monday is too late
+    wednesday = monday + timedelta(days=2)
+    assert found == [
+        (local(monday, 11), 2), (local(wednesday, 9), 1), (local(wednesday, 9), 2),
+        (local(wednesday, 11), 1), (local(wednesday, 11), 2),
+    ]  # fmt: skip
