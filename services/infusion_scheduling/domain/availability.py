@@ -1,7 +1,7 @@
 """When a gate is open for planning, as intake published it: exact intervals, nothing sampled."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,10 @@ class Availability:
         """
         part = self.at(instant)
         return part is not None and part.plan is Verdict.GO
+
+    def open_parts(self) -> Iterator[TimelinePart]:
+        """The parts in which `plan` is go, in order; two may touch."""
+        return (part for part in self._parts if part.plan is Verdict.GO)
 
     def can_plan(self, starts_at: datetime, ends_at: datetime) -> bool:
         """Whether `plan` is go during all of `[starts_at, ends_at)`."""

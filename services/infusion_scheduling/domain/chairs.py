@@ -63,6 +63,15 @@ class FreeSlots:
             yield from self._on(day)
             day += timedelta(days=1)
 
+    def last(self) -> Slot | None:
+        """The last of all."""
+        day = self._last
+        while day >= self._first:
+            if slots := self._on(day):
+                return slots[-1]
+            day -= timedelta(days=1)
+        return None
+
     def _on(self, day: date) -> tuple[Slot, ...]:
         found = self._days.get(day)
         if found is None:

@@ -10,7 +10,7 @@ every later one at least as much room as any other choice (tested against brute 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from typing import Protocol
 from uuid import UUID
 
@@ -32,6 +32,10 @@ class Slots(Protocol):
 
     def from_day(self, day: date) -> Iterator[Slot]:
         """Those on the clinic-local `day` and later, by time and chair."""
+        ...
+
+    def last(self) -> Slot | None:
+        """The last of all."""
         ...
 
 
@@ -109,9 +113,10 @@ def place_series(
     previous_on = request.previous_on
     for number in range(request.first_number, request.template.count + 1):
         earliest = _earliest_day(request, number, previous_on)
-        slot = _first_fit(request.doses.get(number), earliest, availability, free_slots)
+        search = _Search(earliest, availability, free_slots, zone)
+        slot = search.first_fit(request.doses.get(number))
         if slot is None:
-            reasons = _why_not(request.doses.get(number), earliest, availability, free_slots)
+            reasons = search.why_not(request.doses.get(number))
             return Placement(tuple(placed), _rest_impossible(request, number, reasons))
         dose = request.doses.get(number)
         placed.append(Placed(number, slot, dose.dose_id if dose else None))
@@ -125,40 +130,54 @@ def _earliest_day(request: SeriesRequest, number: int, previous_on: date | None)
     return max(request.not_before, request.template.earliest_after(number, previous_on))
 
 
-def _first_fit(
-    dose: DoseWindow | None,
-    earliest: date,
-    availability: Availability,
-    free_slots: Slots,
-) -> Slot | None:
-    for slot in free_slots.from_day(earliest):
-        if dose is not None and not dose.covers(slot):
-            continue
-        if availability.can_plan(slot.starts_at, slot.ends_at):
-            return slot
-    return None
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The search for one infusion's place, on the clinic-local day `earliest` or later.
 
+    Only slots in open parts are looked at: a case that is closed for long costs next to nothing,
+    and it is searched for in the transaction of the hold that closed it.
+    """
 
-def _why_not(
-    dose: DoseWindow | None,
-    earliest: date,
-    availability: Availability,
-    free_slots: Slots,
-) -> tuple[str, ...]:
-    candidates = tuple(free_slots.from_day(earliest))
-    if not candidates:
-        return ("no-free-chair",)
-    reasons = set(availability.closing_rules(candidates[0].starts_at, candidates[-1].ends_at))
-    if dose is not None and not any(dose.covers(slot) for slot in candidates):
-        reasons.add("dose-not-usable")
-    elif dose is not None and any(
-        availability.can_plan(slot.starts_at, slot.ends_at) for slot in candidates
-    ):
-        reasons.add("dose-expires-first")
-    end = availability.ends_at
-    if end is None or candidates[-1].starts_at - end > timedelta():
-        reasons.add("timeline-ends")
-    return tuple(sorted(reasons))
+    earliest: date
+    availability: Availability
+    slots: Slots
+    zone: tzinfo
+
+    def first_fit(self, dose: DoseWindow | None) -> Slot | None:
+        """The earliest slot during all of which planning is open and the dose usable."""
+        for part in self.availability.open_parts():
+            for slot in self._between(part.starts_at, part.ends_at):
+                is_usable = dose is None or dose.covers(slot)
+                if is_usable and self.availability.can_plan(slot.starts_at, slot.ends_at):
+                    return slot
+        return None
+
+    def why_not(self, dose: DoseWindow | None) -> tuple[str, ...]:
+        """What stands in the way where nothing fits."""
+        first, last = next(self.slots.from_day(self.earliest), None), self.slots.last()
+        if first is None or last is None:
+            return ("no-free-chair",)
+        reasons = set(self.availability.closing_rules(first.starts_at, last.ends_at))
+        if dose is not None and not self._is_ever_usable(dose):
+            reasons.add("dose-not-usable")
+        elif dose is not None and self.first_fit(None) is not None:
+            reasons.add("dose-expires-first")
+        end = self.availability.ends_at
+        if end is None or last.starts_at > end:
+            reasons.add("timeline-ends")
+        return tuple(sorted(reasons))
+
+    def _is_ever_usable(self, dose: DoseWindow) -> bool:
+        return any(map(dose.covers, self._between(dose.usable_from, dose.usable_until)))
+
+    def _between(self, since: datetime, until: datetime) -> Iterator[Slot]:
+        """The slots that begin in `[since, until)`."""
+        day = max(self.earliest, since.astimezone(self.zone).date())
+        for slot in self.slots.from_day(day):
+            if slot.starts_at >= until:
+                return
+            if slot.starts_at >= since:
+                yield slot
 
 
 def _rest_impossible(
