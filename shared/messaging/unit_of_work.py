@@ -75,6 +75,8 @@ class Work(Generic[R]):
     cause: Cause
     bulk: bool = False
     emitted: list[tuple[UUID, Event]] = field(default_factory=list)
+    #: what was written to the outbox, for those who count after the commit
+    told: list[Event] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     noted: list[AuditNote] = field(default_factory=list)
 
@@ -108,6 +110,7 @@ class Work(Generic[R]):
         pending, self.emitted = self.emitted, []
         for event_id, event in pending:
             await self._write(event_id, event)
+            self.told.append(event)
         notes, self.noted = self.noted, []
         for note in notes:
             await self._record(note)
@@ -163,18 +166,26 @@ class UnitOfWork(Generic[R]):
         self.source = source
         self.world = world
         self._wake = wake
+        self._count: Callable[[Event], None] | None = None
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """From now on `wake` is called after each commit (the relay exists only later)."""
         self._wake = wake
+
+    def on_event(self, count: Callable[[Event], None]) -> None:
+        """From now on `count` is called with each event after its commit."""
+        self._count = count
 
     def join(self, tx: Tx, cause: Cause, *, bulk: bool = False) -> Work[R]:
         """A work inside a transaction that somebody else (the consumer kernel) commits."""
         return Work(self.repository(tx), tx, self.world, self.source, cause, bulk)
 
     def woken(self, work: Work[R]) -> None:
-        """Tells the relay and runs what waited for the commit of `work`."""
+        """Tells the relay, counts, and runs what waited for the commit of `work`."""
         self._wake()
+        if self._count is not None:
+            for event in work.told:
+                self._count(event)
         for callback in work.after_commit:
             callback()
 

@@ -20,7 +20,6 @@ class Figures:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._readers: list[Callable[[], None]] = []
-        self._declare_streams()
         self._declare_permits()
         self._declare_edges()
 
@@ -43,12 +42,6 @@ class Figures:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"tandem_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
 
-    def _declare_streams(self) -> None:
-        self.heartbeat_age_seconds = self._gauge(
-            "heartbeat_age_seconds", "Age of a source's last heartbeat", "source"
-        )
-        self.dead_letters = self._gauge("dead_letters", "Records that name no case")
-
     def _declare_permits(self) -> None:
         self.permits = self._counter(
             "permits", "Start permits by what became of them", "gate", "outcome"
@@ -56,7 +49,6 @@ class Figures:
         self.permit_refusals = self._counter(
             "permit_refusals", "Refused start permits by code", "gate", "code"
         )
-        self.holds = self._gauge("holds", "Holds not released", "state")
         self.holds_effective = self._counter(
             "holds_effective", "Holds that became effective", "effective_by"
         )

@@ -30,6 +30,7 @@ from shared.messaging.redrive import Redrive
 from shared.messaging.stack import Messaging
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.messaging.wakes import PostgresWakes
+from shared.observability.counting import count_event
 from shared.observability.figures import Figures
 from shared.observability.logs import configure_logging
 from shared.observability.tracing import begin_tracing
@@ -249,6 +250,7 @@ async def _serve(
         partitions=around.settings.partitions,
         alarm=_tell_alarm,
     )
+    parts.unit_of_work.on_event(partial(count_event, around.figures))
     _watch_readiness(parts, around.database, messaging)
     show_messaging(
         around.figures,
