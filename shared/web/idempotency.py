@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from fastapi import Request, Response
 from pydantic_core import from_json, to_json
@@ -162,6 +163,27 @@ async def answer_once_in_steps(
 
         async with unit_of_work.begin(cause) as work:
             return await answer_once(work, key, done)
+
+
+async def claim_permit_id(
+    unit_of_work: UnitOfWork[Any], key: RequestKey, cause: Cause
+) -> tuple[UUID, bool]:
+    """The permit id that this press of start stands for, and whether it was pressed before.
+
+    The id is committed before the authority is asked, so that a crash after the question never
+    leads to a second one with the same key: a permit is asked for once (start permit, step 1).
+    """
+
+    async def claim() -> Answer:
+        return Answer(202, {"permit_id": str(work.world.ids.new())})
+
+    async with unit_of_work.begin(cause) as work:
+        claimed = await answer_once(work, key, claim)
+    match claimed.body:
+        case {"permit_id": str(permit_id)}:
+            return UUID(permit_id), REPLAYED_HEADER in claimed.headers
+        case _:
+            raise TypeError("the key of a press keeps a permit id")
 
 
 async def _stored(

@@ -42,6 +42,7 @@ from shared.web.idempotency import (
     Answer,
     RequestKey,
     answer_once,
+    claim_permit_id,
     request_key,
 )
 from shared.web.problems import Problem, not_found
@@ -192,7 +193,7 @@ async def post_start(
     if len(seen) != _TWO:
         raise Problem(422, "version-malformed", "Send the case's clearance: epoch and version.")
     cause = cause_of(request, principal)
-    permit_id, is_repetition = await _claim_press(parts, key, cause)
+    permit_id, is_repetition = await claim_permit_id(parts.uow, key, cause)
     if is_repetition:
         return await _present_start(parts, permit_id, cause)
     found = await _known(
@@ -202,20 +203,6 @@ async def post_start(
         )
     )  # fmt: skip
     return _start_answer(found)
-
-
-async def _claim_press(parts: SchedulingParts, key: RequestKey, cause: Cause) -> tuple[UUID, bool]:
-    """The permit id of this press, committed before it is asked for; whether it was pressed before.
-
-    So a crash after the question never leads to a second one with the same key.
-    """
-
-    async def claim() -> Answer:
-        return Answer(202, {"permit_id": str(parts.world.ids.new())})
-
-    async with parts.uow.begin(cause) as work:
-        claimed = await answer_once(work, key, claim)
-    return UUID(_members(claimed)["permit_id"]), REPLAYED_HEADER in claimed.headers
 
 
 async def _present_start(parts: SchedulingParts, permit_id: UUID, cause: Cause) -> Response:

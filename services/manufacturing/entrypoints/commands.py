@@ -22,7 +22,13 @@ from services.manufacturing.entrypoints.answers import hold_json, problems, unre
 from shared.auth.principal import Principal
 from shared.messaging.unit_of_work import Cause, Work
 from shared.web.etags import if_match
-from shared.web.idempotency import REPLAYED_HEADER, Answer, RequestKey, answer_once
+from shared.web.idempotency import (
+    REPLAYED_HEADER,
+    Answer,
+    RequestKey,
+    answer_once,
+    claim_permit_id,
+)
 from shared.web.problems import Problem
 from shared.web.requests import RequestModel, cause_of
 
@@ -109,14 +115,9 @@ async def settled(call: Call, hold_id: UUID | None) -> HoldOrder | None:
 async def press(call: Call, body: PressBody, start: PressStart) -> Response:
     """GO, or why not. A repeated press is answered with the present state, never with a GO."""
     seen = clearance_seen(call.request)
-
-    async def claim() -> Answer:
-        return Answer(202, {"permit_id": str(call.shell.unit_of_work.world.ids.new())})
-
-    async with call.shell.unit_of_work.begin(call.cause) as work:
-        claimed = await answer_once(work, call.key, claim)
-    permit_id = UUID(str(_members(claimed.body)["permit_id"]))
-    if REPLAYED_HEADER in claimed.headers:
+    unit_of_work = call.shell.unit_of_work
+    permit_id, is_repetition = await claim_permit_id(unit_of_work, call.key, call.cause)
+    if is_repetition:
         return await _present(call, permit_id)
     pressed = Pressed(permit_id, seen, body.second_checker, body.scanned_band, body.place)
     with problems():
