@@ -7,7 +7,6 @@ an event.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, assert_never
 from uuid import UUID
 
@@ -178,11 +177,10 @@ async def _behind_suspension(work: Work[ScheduleRows], infusion: InfusionRow) ->
     holds = await work.rows.open_holds_of_case(infusion.case_id)
     parts = await work.rows.timeline_of_case(infusion.case_id)
     availability = Availability(parts or ())
-    now = work.world.clock.now()
-    begin = availability.closing_rules(slot.starts_at, slot.starts_at + timedelta.resolution)
-    present = availability.closing_rules(now, now + timedelta.resolution)
+    moments = (slot.starts_at, work.world.clock.now())
+    rules = {rule for moment in moments for rule in availability.rules_at(moment)}
     closing = tuple(hold.hold_id for hold in holds if hold.closes(slot, infusion.dose_id))
-    return _Behind(closing, tuple(sorted({*begin, *present})))
+    return _Behind(closing, tuple(sorted(rules)))
 
 
 def _press(

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.contracts.vocabulary import Verdict
 
@@ -69,3 +69,7 @@ class Availability:
             if part.plan is not Verdict.GO and part.starts_at < ends_at and starts_at < part.ends_at
         )
         return tuple(sorted({rule for rules in closed for rule in rules}))
+
+    def rules_at(self, instant: datetime) -> tuple[str, ...]:
+        """The rules that close planning at the instant, sorted."""
+        return self.closing_rules(instant, instant + timedelta.resolution)

@@ -130,8 +130,7 @@ def _reason(
     begins = infusion.slot.starts_at
     if availability is None or availability.is_open_at(begins):
         return None
-    rules = availability.closing_rules(begins, begins + timedelta.resolution)
-    return Suspension(infusion, "timeline", None, rules)
+    return Suspension(infusion, "timeline", None, availability.rules_at(begins))
 
 
 def _stands(infusion: Suspended, availability: Availability, holds: Sequence[OpenHold]) -> bool:
