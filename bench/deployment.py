@@ -22,6 +22,7 @@ from shared.runtime.dev_tokens import DevIdentity
 from shared.runtime.paths import CHECKOUT
 from shared.runtime.ports import LOOPBACK, free_port
 from shared.runtime.programs import wait_until
+from shared.testing.processes import end_processes
 
 #: the four that every installation has
 FOUR: Final = (
@@ -103,15 +104,7 @@ class Deployment:
 
     async def end(self) -> None:
         """Stops everything, at the latest by force."""
-        for process in self.processes.values():
-            if process.returncode is None:
-                process.terminate()
-        for process in self.processes.values():
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        await end_processes(self.processes.values(), within_seconds=STOP_SECONDS)
 
 
 @asynccontextmanager

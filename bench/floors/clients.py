@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -65,7 +65,7 @@ async def producer(order: Order) -> AsyncIterator[Mapping[str, Command]]:
                 sequences[case_id] = sequences.get(case_id, 0) + 1
                 event = fact(case_id)
                 headers = event_headers(
-                    event, event_id=uuid4(), time=datetime.now().astimezone(),
+                    event, event_id=uuid4(), time=datetime.now(UTC),
                     correlation_id=uuid4(), causation_id=None, traceparent=None,
                 )  # fmt: skip
                 headers |= {"ce_epoch": "0", "ce_sequence": str(sequences[case_id])}

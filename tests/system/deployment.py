@@ -29,6 +29,7 @@ from shared.runtime.dev_tokens import DevIdentity
 from shared.runtime.paths import CHECKOUT
 from shared.runtime.ports import free_port
 from shared.testing.infra import Infra
+from shared.testing.processes import end_processes
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 30.0
@@ -131,15 +132,7 @@ class Deployment:
         return await asyncio.wait_for(process.wait(), STOP_SECONDS)
 
     async def end(self) -> None:
-        for process in self.running.values():
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.running.values():
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        await end_processes(self.running.values(), within_seconds=STOP_SECONDS)
 
 
 @asynccontextmanager
