@@ -15,6 +15,7 @@ from shared.contracts.vocabulary import Service
 from shared.messaging.consumer import FETCH_RECORDS, FETCH_SECONDS, Kernel
 from shared.messaging.incoming import incoming
 from shared.messaging.plan import Books, plan_all
+from shared.runtime.loop import spare_the_collector
 
 DONE_SECONDS: Final = 120.0
 
@@ -24,6 +25,7 @@ async def reader(order: Order) -> AsyncIterator[Mapping[str, Command]]:
     """Reads a topic from its start."""
     async with AsyncExitStack() as stack:
         unit = await unit_of(stack, order["reading"], Service.INFUSION_SCHEDULING)
+        spare_the_collector()
 
         async def consume(count: int) -> float:
             """Events per second through full transactions, from the first effect on."""

@@ -22,6 +22,7 @@ from shared.messaging.wakes import PostgresWakes
 from shared.persistence.database import Tx
 from shared.persistence.postgres import PostgresDatabase
 from shared.persistence.statements import Statement
+from shared.runtime.loop import spare_the_collector
 from shared.runtime.service import POOL_SIZE
 from shared.runtime.world import machine_world
 from shared.web.client import HttpxClient
@@ -70,6 +71,7 @@ async def run_messaging(
 
     stack.push_async_callback(end)
     await asyncio.wait_for(messaging.kernel.started.wait(), READY_SECONDS)
+    spare_the_collector()
     return messaging
 
 

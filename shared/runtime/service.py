@@ -40,6 +40,7 @@ from shared.persistence.postgres import PostgresDatabase
 from shared.persistence.statements import Statement
 from shared.ports import Http, World
 from shared.runtime.housekeeping import chores
+from shared.runtime.loop import run_until_done, spare_the_collector
 from shared.runtime.settings import S, ServiceSettings, SettingsError, load_settings
 from shared.runtime.world import machine_world
 from shared.web.client import HttpxClient, ServiceHttp, ServiceTokens
@@ -141,7 +142,7 @@ def main(program: ServiceProgram[Any]) -> None:
     figures = Figures()
     configure_logging(program.service, figures, as_json=settings.log_json)
     try:
-        asyncio.run(_run(program, settings, figures))
+        run_until_done(_run(program, settings, figures))
     except* SystemExit as stopped:
         raise stopped.exceptions[0] from None
     except* Exception as failed:
@@ -259,6 +260,7 @@ async def _serve(
     )
     server = _server(program, around.settings, parts.app)
     timers = (*parts.timers, *_chores(program.service, around, parts))
+    spare_the_collector()
     async with asyncio.TaskGroup() as group:
         http = group.create_task(_for_ever(server.serve(), stopping, "http"))
         events = group.create_task(_for_ever(messaging.run(), stopping, "messaging"))
