@@ -26,12 +26,21 @@ from shared.messaging.incoming import (
 from shared.messaging.parking import bury, park, queue_behind
 from shared.messaging.plan import Books, Planner, Todo
 from shared.messaging.reactions import BulkReaction, Reaction, Reactions
-from shared.messaging.unit_of_work import STATEMENTS, Cause, UnitOfWork, Work
+from shared.messaging.unit_of_work import (
+    STATEMENTS,
+    Cause,
+    OutboxRow,
+    UnitOfWork,
+    Work,
+    write_outbox,
+)
 from shared.messaging.wire import record_to_json
 from shared.observability.tracing import spanned
 from shared.persistence.database import Tx
 
 R = TypeVar("R")
+#: topics, partitions, offsets: of the same length
+OffsetColumns = tuple[Sequence[str], Sequence[int], Sequence[int]]
 
 _COUNTED: Final = {
     Todo.APPLY: "applied",
@@ -79,6 +88,8 @@ class Batch(Generic[R]):
         self._planner = Planner(self._books)
         self._heads_before: dict[tuple[Service, UUID], tuple[int, int]] = {}
         self._applied_ids: list[UUID] = []
+        self._outgoing: list[OutboxRow] = []
+        self._closed = False
         self.effects: Effects[R] = Effects()
 
     @property
@@ -139,20 +150,26 @@ class Batch(Generic[R]):
             self.effects.counted[_COUNTED[step.todo]] += 1
         return step.todo
 
-    async def close(self) -> None:
-        """Writes what was gathered, then the books: ids and, per stream, how far it was applied."""
+    async def close(self, offsets: OffsetColumns = ((), (), ())) -> None:
+        """Writes what was gathered and emitted, then the books.
+
+        The books are the ids of what was applied and, per stream, how far it was applied.
+        `offsets`: topics, partitions and, of each, the offset where this consumer reads on.
+        """
         await self._settle()
+        self._closed = True
+        await write_outbox(self._tx, self._outgoing)
         changed = [
             (source.value, case_id, *head)
             for (source, case_id), head in self._books.heads.items()
             if self._heads_before.get((source, case_id)) != head
         ]
-        if not changed and not self._applied_ids:
+        if not changed and not self._applied_ids and not offsets[0]:
             return
         sources, cases, epochs, sequences = zip(*changed, strict=True) if changed else ((),) * 4
         await self._tx.run(
             STATEMENTS["close_books"], self.consumer.value, self._applied_ids,
-            sources, cases, epochs, sequences,
+            sources, cases, epochs, sequences, *offsets,
         )  # fmt: skip
 
     def head(self, source: Service, case_id: UUID) -> tuple[int, int] | None:
@@ -282,7 +299,13 @@ class Batch(Generic[R]):
         return self._unit_of_work.join(self._tx, cause)
 
     async def flush(self, work: Work[R]) -> None:
-        """Writes what the work emitted, and remembers to tell the relay after COMMIT."""
+        """Keeps what the work emitted until the batch is closed; its audit is written at once.
+
+        Raises RuntimeError after `close`, when nobody would write it any more.
+        """
+        if self._closed:
+            raise RuntimeError("the batch is closed: what is emitted now would be lost")
         if work.emitted or work.after_commit:
             self.effects.works.append(work)
-        await work.flush()
+        self._outgoing += work.packed()
+        await work.flush_notes()

@@ -23,7 +23,14 @@ from shared.messaging.incoming import Incoming, incoming
 from shared.messaging.places import Places
 from shared.messaging.reactions import Reactions
 from shared.messaging.seat import Seat
-from shared.messaging.timing import TooLateError, backoff_seconds, cancelled, wait_set, within
+from shared.messaging.timing import (
+    Pace,
+    TooLateError,
+    backoff_seconds,
+    cancelled,
+    wait_set,
+    within,
+)
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.messaging.wire import Record
 from shared.messaging.worker import Worker
@@ -37,6 +44,8 @@ _LOG = logging.getLogger(__name__)
 FETCH_SECONDS: Final = 0.1
 #: more than one transaction takes, so that the loop's own work is shared by many records
 FETCH_RECORDS: Final = 500
+#: records that arrive within so short a time share a transaction
+GATHER_SECONDS: Final = 0.008
 START_FIRST_SECONDS: Final = 0.2
 START_MOST_SECONDS: Final = 3.0
 STOP_WITHIN_SECONDS: Final = 8.0
@@ -152,6 +161,7 @@ class Kernel(Generic[R]):
             _LOG.warning("consumer_stop_hung")
 
     async def _loop(self, source: RecordSource, seat: Seat) -> None:
+        pace = Pace(self._world, GATHER_SECONDS)
         while not self._stopping.is_set():
             await seat.check()
             try:
@@ -162,6 +172,7 @@ class Kernel(Generic[R]):
                 continue
             self.started.set()
             self._places.resume_due(source)
+            await pace.turn()
             fetched = await source.fetch(FETCH_SECONDS, FETCH_RECORDS)
             await self._worker.take_all(self._decoded(fetched))
             self._show(source)

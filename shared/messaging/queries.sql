@@ -1,27 +1,34 @@
 -- name: emit
--- The next sequence of the case's stream and the outbox row, in one round trip. The case row is
--- locked before this, so that sequence order is commit order. $8 true: outside the sequence.
-WITH head AS (
+-- The next sequences of the cases' streams and the outbox rows, in one round trip: parallel arrays,
+-- one element per event, in the order in which they leave. The case rows are locked before this, so
+-- that sequence order is commit order. $7 true: outside the sequence.
+WITH given AS (
+    SELECT u.*, count(*) FILTER (WHERE NOT u.unsequenced)
+                OVER (PARTITION BY u.case_id ORDER BY u.place) AS step
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::jsonb[], $6::bytea[],
+                $7::boolean[]) WITH ORDINALITY
+        AS u (case_id, event_id, topic, lane, headers, payload, unsequenced, place)
+), steps AS (
+    SELECT case_id, max(step) AS steps FROM given GROUP BY case_id
+), head AS (
     INSERT INTO stream_head AS h (case_id, epoch, sequence)
-    SELECT $1, e.epoch, CASE WHEN $8 THEN 0 ELSE 1 END FROM stream_epoch e
+    SELECT s.case_id, e.epoch, s.steps FROM steps s CROSS JOIN stream_epoch e ORDER BY s.case_id
     ON CONFLICT (case_id) DO UPDATE SET
-        sequence = CASE WHEN $8 THEN h.sequence
-                        WHEN h.epoch = EXCLUDED.epoch THEN h.sequence + 1
-                        ELSE 1 END,
-        epoch = CASE WHEN $8 THEN h.epoch ELSE EXCLUDED.epoch END
-    RETURNING epoch, sequence
-), added AS (
-    INSERT INTO outbox (event_id, topic, case_id, lane, headers, payload)
-    SELECT $2, $3, $1, $4,
-           $5::jsonb || jsonb_build_object('ce_epoch', head.epoch::text)
-                     || CASE WHEN $8 THEN '{}'::jsonb
-                             ELSE jsonb_build_object('ce_sequence', head.sequence::text) END,
-           $6
-    FROM head
-    RETURNING id
+        sequence = CASE WHEN EXCLUDED.sequence = 0 OR h.epoch = EXCLUDED.epoch
+                        THEN h.sequence + EXCLUDED.sequence
+                        ELSE EXCLUDED.sequence END,
+        epoch = CASE WHEN EXCLUDED.sequence = 0 THEN h.epoch ELSE EXCLUDED.epoch END
+    RETURNING case_id, epoch, sequence
 )
-SELECT head.epoch, head.sequence, (SELECT id FROM added) AS outbox_id, $7::text AS event_type
-FROM head
+INSERT INTO outbox (event_id, topic, case_id, lane, headers, payload)
+SELECT g.event_id, g.topic, g.case_id, g.lane,
+       g.headers || jsonb_build_object('ce_epoch', h.epoch::text)
+                 || CASE WHEN g.unsequenced THEN '{}'::jsonb
+                         ELSE jsonb_build_object(
+                             'ce_sequence', (h.sequence - s.steps + g.step)::text) END,
+       g.payload
+FROM given g JOIN head h USING (case_id) JOIN steps s USING (case_id)
+ORDER BY g.place
 
 -- name: lock_case_rows
 -- Makes the missing rows of these cases and locks all of them, ascending as given, and nothing else
@@ -33,6 +40,10 @@ ON CONFLICT (case_id) DO UPDATE SET case_id = EXCLUDED.case_id WHERE false
 -- name: try_lock
 -- Whether this session now holds the named advisory lock; it holds it as long as it lives.
 SELECT pg_try_advisory_lock($1::int, hashtext($2::text))
+
+-- name: relax_commits
+-- For this session: commits are not waited for until they are on disk. Order among them stays.
+SELECT set_config('synchronous_commit', 'off', false)
 
 -- name: outbox_batch
 -- The next rows to send, those of cases with a safety row first, each case in commit order. No row
@@ -76,20 +87,17 @@ SELECT next_offset FROM next_offset WHERE consumer = $1 AND topic = $2 AND parti
 
 -- name: lock_offsets
 -- The fence of a batch: whoever else reads these partitions waits here, and then sees them moved.
--- Every batch locks in this order.
+-- Every batch locks in this order. $4: how long this transaction waits for a lock, from this one on
+-- (null: as long as the session does); a row is locked only after it was joined with the setting.
 SELECT n.topic, n.partition, n.next_offset
-FROM next_offset n
+FROM (SELECT set_config('lock_timeout', coalesce($4, current_setting('lock_timeout')), true)
+          AS waits OFFSET 0) s
+JOIN next_offset n ON s.waits IS NOT NULL
 JOIN unnest($2::text[], $3::int[]) AS u (topic, partition)
   ON n.topic = u.topic AND n.partition = u.partition
 WHERE n.consumer = $1
 ORDER BY n.topic, n.partition
 FOR UPDATE OF n
-
--- name: set_offsets
--- Where to read on after this batch.
-UPDATE next_offset n SET next_offset = u.next_offset
-FROM unnest($2::text[], $3::int[], $4::bigint[]) AS u (topic, partition, next_offset)
-WHERE n.consumer = $1 AND n.topic = u.topic AND n.partition = u.partition
 
 -- name: read_books
 -- What is known of these cases and events, asked after their cases were locked.
@@ -111,9 +119,14 @@ JOIN parked_record p ON p.consumer = $1 AND p.topic = u.topic AND p.partition = 
                     AND p."offset" = u."offset"
 
 -- name: close_books
--- Marks what was applied: event ids ($2) and, per stream ($3 to $6), the last sequence.
+-- Marks what was applied: event ids ($2), per stream ($3 to $6) the last sequence, and per partition
+-- ($7 to $9) where to read on.
 WITH marked AS (
     INSERT INTO inbox (consumer, event_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING
+), moved AS (
+    UPDATE next_offset n SET next_offset = p.next_offset
+    FROM unnest($7::text[], $8::int[], $9::bigint[]) AS p (topic, partition, next_offset)
+    WHERE n.consumer = $1 AND n.topic = p.topic AND n.partition = p.partition
 )
 INSERT INTO inbox_head (consumer, source, case_id, epoch, sequence)
 SELECT $1, u.source, u.case_id, u.epoch, u.sequence

@@ -149,7 +149,7 @@ class Redrive(Generic[R]):
             if row is not None and row["source"] is not None and row["sequence"]:
                 await tx.run(
                     STATEMENTS["close_books"], self._name, [], [row["source"]], [case_id],
-                    [row["epoch"]], [row["sequence"] - 1],
+                    [row["epoch"]], [row["sequence"] - 1], [], [], [],
                 )  # fmt: skip
                 await self._note(tx, signature, case_id, "gap-accepted", row["id"])
         return await self._run(case_id, signature, dry_run=False)
@@ -262,10 +262,11 @@ class Redrive(Generic[R]):
         done = await (_give_up(batch, row) if skip else _retake(batch, row))
         if done.outcome not in SETTLING:
             return done, False
+        unparked = await self._settle(tx, batch, case_id, row, done, signature)
         await batch.close()
-        return done, await self._close(tx, batch, case_id, row, done, signature)
+        return done, unparked
 
-    async def _close(
+    async def _settle(
         self,
         tx: Tx,
         batch: Batch[R],

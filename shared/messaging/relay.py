@@ -31,6 +31,7 @@ from shared.messaging.bus import (
 from shared.messaging.figures import RelayFigures
 from shared.messaging.partitioning import partition_of
 from shared.messaging.timing import (
+    Pace,
     TooLateError,
     backoff_seconds,
     now_seconds,
@@ -49,6 +50,8 @@ LOCK_SPACE: Final = 0x7461_6E64  # "tand": advisory locks of messaging, apart fr
 BATCH_ROWS: Final = 1_000
 #: a missed wake-up costs at most this
 POLL_SECONDS: Final = 1.0
+#: rows that commit within so short a time share a read, a send and a delete
+GATHER_SECONDS: Final = 0.004
 #: how long a batch may keep the next one waiting; slower partitions go on by themselves
 PATIENCE_SECONDS: Final = 0.25
 #: how soon a replica takes over from one that died (its connection is closed by the kernel)
@@ -192,6 +195,8 @@ class Relay:
         async with self._database.session() as session:
             if not await session.value(STATEMENTS["try_lock"], LOCK_SPACE, f"relay:{self._name}"):
                 return False
+            # a delete that a crash of the server undoes only sends its rows again
+            await session.value(STATEMENTS["relax_commits"])
             self.figures.active = True
             try:
                 await self._connect()
@@ -221,7 +226,9 @@ class Relay:
             self.produced[partition] = end - 1
 
     async def _serve(self, session: Tx) -> None:
+        pace = Pace(self._world, GATHER_SECONDS)
         while not self._stopping.is_set():
+            await pace.turn()
             # cleared before reading: a commit after this line sets it again
             self._wake.clear()
             if self._suspected and not self._running:

@@ -70,6 +70,26 @@ async def within(waiter: Waiter, seconds: float, work: Awaitable[T]) -> T:
             await cancelled(task)
 
 
+class Pace:
+    """Keeps turns apart: what arrives between two of them shares the later one.
+
+    A turn after a pause is not kept waiting; under load each waits for the rest of `seconds`, so
+    that a transaction, a send or a fetch is shared instead of being made for every single event.
+    """
+
+    def __init__(self, world: World, seconds: float) -> None:
+        self._world = world
+        self._seconds = seconds
+        self._began = float("-inf")
+
+    async def turn(self) -> None:
+        """Returns when the next turn may begin."""
+        early = self._began + self._seconds - now_seconds(self._world.lease_clock)
+        if early > 0:
+            await self._world.waiter.sleep(early)
+        self._began = now_seconds(self._world.lease_clock)
+
+
 def backoff_seconds(world: World, attempt: int, *, first: float, most: float) -> float:
     """How long to wait before try `attempt` (from 1): doubling, capped, with half of it jitter."""
     full: float = min(most, first * 2.0 ** min(attempt - 1, 20))

@@ -5,10 +5,10 @@ Invariants kept here: an event leaves only with the change it tells of (I6), and
 is its commit order, because the case row is locked before the outbox insert (I7).
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from shared import audit
@@ -107,13 +107,20 @@ class Work(Generic[R]):
 
     async def flush(self) -> None:
         """Writes the outbox rows, then the audit. The shell calls it once, after the use case."""
-        pending, self.emitted = self.emitted, []
-        for event_id, event in pending:
-            await self._write(event_id, event)
-            self.told.append(event)
+        await write_outbox(self.tx, self.packed())
+        await self.flush_notes()
+
+    async def flush_notes(self) -> None:
+        """Writes the audit."""
         notes, self.noted = self.noted, []
         for note in notes:
             await self._record(note)
+
+    def packed(self) -> "list[OutboxRow]":
+        """What was emitted, as rows for the outbox; the caller writes them in this transaction."""
+        pending, self.emitted = self.emitted, []
+        self.told += [event for _, event in pending]
+        return [self._packed(event_id, event) for event_id, event in pending]
 
     async def _record(self, note: AuditNote) -> None:
         detail = {"correlation_id": str(self.cause.correlation_id), **note.detail}
@@ -122,7 +129,7 @@ class Work(Generic[R]):
             self.world.machine_clock.now(),
         )  # fmt: skip
 
-    async def _write(self, event_id: UUID, event: Event) -> None:
+    def _packed(self, event_id: UUID, event: Event) -> "OutboxRow":
         lane = Lane.BULK if self.bulk and event.lane is Lane.NORMAL else event.lane
         span = self.world.tracer.begin(
             f"emit {event.type}", "producer", parent=self.cause.traceparent
@@ -135,18 +142,32 @@ class Work(Generic[R]):
             causation_id=self.cause.causation_id,
             traceparent=span.traceparent,
         )
-        await self.tx.row(
-            STATEMENTS["emit"],
-            event.case_id,
-            event_id,
-            TOPIC_OF[self.source],
-            LANE_NUMBER[lane],
-            headers,
-            event_payload(event),
-            event.type,
-            not event.sequenced,
-        )
         span.end(attributes={"messaging.message.id": str(event_id)})
+        return OutboxRow(
+            event.case_id, event_id, TOPIC_OF[self.source], LANE_NUMBER[lane], headers,
+            event_payload(event), not event.sequenced,
+        )  # fmt: skip
+
+
+class OutboxRow(NamedTuple):
+    """One event on its way, in the order of the emit statement's parameters."""
+
+    case_id: UUID
+    event_id: UUID
+    topic: str
+    lane: int
+    headers: dict[str, str]
+    payload: bytes
+    unsequenced: bool
+
+
+async def write_outbox(tx: Tx, rows: Sequence[OutboxRow]) -> None:
+    """Gives the rows their sequences and puts them into the outbox, in their order.
+
+    The cases are locked by the caller.
+    """
+    if rows:
+        await tx.run(STATEMENTS["emit"], *zip(*rows, strict=True))
 
 
 class UnitOfWork(Generic[R]):

@@ -200,26 +200,25 @@ class Worker(Generic[R]):
         lock_wait: str | None = None,
         gathers: bool = False,
     ) -> Offsets:
-        name = self._reactions.consumer.value
         async with self._unit_of_work.database.transaction() as tx:
-            if lock_wait is not None:
-                await tx.value(STATEMENTS["limit_lock_wait"], lock_wait)
-            await self._fence(tx, expected)
+            await self._fence(tx, expected, lock_wait)
             batch = Batch(self._reactions, self._unit_of_work, tx, gathers=gathers)
             following = await work(batch)
-            await batch.close()
-            await tx.run(STATEMENTS["set_offsets"], name, *_columns(following))
+            await batch.close(_columns(following))
         for partition, offset in following.items():
             self._places.advance(partition, offset)
         self._publish(batch.effects)
         return following
 
-    async def _fence(self, tx: Tx, expected: Offsets) -> None:
-        """Locks the places of these partitions, in one order everywhere, and compares them."""
+    async def _fence(self, tx: Tx, expected: Offsets, lock_wait: str | None) -> None:
+        """Locks the places of these partitions, in one order everywhere, and compares them.
+
+        `lock_wait` (None: the session's own) bounds this wait and each later one.
+        """
         name = self._reactions.consumer.value
         topics, partitions, _ = _columns(expected)
         try:
-            rows = await tx.rows(STATEMENTS["lock_offsets"], name, topics, partitions)
+            rows = await tx.rows(STATEMENTS["lock_offsets"], name, topics, partitions, lock_wait)
         except LockTimeoutError as error:
             raise FenceBusyError from error
         stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

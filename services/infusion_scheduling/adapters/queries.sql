@@ -55,9 +55,12 @@ FROM infusion
 WHERE starts_at >= $1 AND starts_at < $2 AND ($3::uuid IS NULL OR case_id = $3)
 ORDER BY starts_at, infusion_id LIMIT $4
 
--- name: suspend_infusion
-UPDATE infusion SET state = 'suspended', cause = $2, rules = $3
-WHERE infusion_id = $1 AND state = 'planned'
+-- name: suspend_infusions
+-- Those of $1 that are planned, each with its cause ($2) and its rules ($3, JSON).
+UPDATE infusion i SET state = 'suspended', cause = s.cause, rules = s.rules::jsonb
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS s (infusion_id, cause, rules)
+WHERE i.infusion_id = s.infusion_id AND i.state = 'planned'
+RETURNING i.infusion_id
 
 -- name: reinstate_infusion
 UPDATE infusion SET state = 'planned', cause = NULL, rules = '[]'

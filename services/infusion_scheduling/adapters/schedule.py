@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from json import dumps
 from typing import Final
 from uuid import UUID
 
@@ -164,10 +165,17 @@ class PostgresScheduleRows:
         rows = await self._tx.rows(STATEMENTS["infusions_between"], since, until, case_id, limit)
         return [made(InfusionRow, row) for row in rows]
 
-    async def suspend_infusion(self, infusion_id: UUID, cause: str, rules: Sequence[str]) -> bool:
+    async def suspend_infusions(
+        self, suspensions: Sequence[tuple[UUID, str, Sequence[str]]]
+    ) -> frozenset[UUID]:
         """See the port."""
-        statement = STATEMENTS["suspend_infusion"]
-        return await self._tx.run(statement, infusion_id, cause, list(rules)) == 1
+        if not suspensions:
+            return frozenset()
+        ids, causes, rules = zip(*suspensions, strict=True)
+        rows = await self._tx.rows(
+            STATEMENTS["suspend_infusions"], ids, causes, [dumps(list(some)) for some in rules]
+        )
+        return frozenset(row["infusion_id"] for row in rows)
 
     async def reinstate_infusion(self, infusion_id: UUID) -> bool:
         """See the port."""

@@ -51,7 +51,7 @@ def _fits(infusion: InfusionRow, dose: DoseRow) -> bool:
 
 
 async def _suspend(work: Work[ScheduleRows], infusion: InfusionRow) -> None:
-    if await work.rows.suspend_infusion(infusion.infusion_id, "dose", ()):
+    if await work.rows.suspend_infusions([(infusion.infusion_id, "dose", ())]):
         work.emit(
             InfusionSuspended(
                 case_id=infusion.case_id,

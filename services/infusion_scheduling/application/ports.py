@@ -173,8 +173,10 @@ class ScheduleRows(Protocol):
         """Infusions that start in `[since, until)`."""
         ...
 
-    async def suspend_infusion(self, infusion_id: UUID, cause: str, rules: Sequence[str]) -> bool:
-        """Whether a planned infusion is now suspended."""
+    async def suspend_infusions(
+        self, suspensions: Sequence[tuple[UUID, str, Sequence[str]]]
+    ) -> frozenset[UUID]:
+        """Those that were planned and are now suspended; each with its cause and its rules."""
         ...
 
     async def reinstate_infusion(self, infusion_id: UUID) -> bool:

@@ -3,6 +3,7 @@
 Idempotent by result: suspending a suspended infusion changes nothing and tells nothing.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from services.infusion_scheduling.application.planning import Site, infusion_of
@@ -20,8 +21,7 @@ async def revise_course(work: Work[ScheduleRows], site: Site, case_id: UUID) -> 
     if course is None:
         return None
     revision = await _revision(work, course)
-    for suspension in revision.suspensions:
-        await _suspend(work, course, suspension)
+    await _suspend(work, course, revision.suspensions)
     for infusion in revision.reinstated:
         if await work.rows.reinstate_infusion(infusion.infusion_id):
             work.emit(
@@ -56,22 +56,26 @@ async def _revision(work: Work[ScheduleRows], course: CourseRow) -> Revision:
     )
 
 
-async def _suspend(work: Work[ScheduleRows], course: CourseRow, suspension: Suspension) -> None:
-    infusion = suspension.infusion
-    if not await work.rows.suspend_infusion(
-        infusion.infusion_id, suspension.cause, suspension.rules
-    ):
-        return
-    work.emit(
-        InfusionSuspended(
-            case_id=course.case_id,
-            infusion_id=infusion.infusion_id,
-            course_id=course.course_id,
-            number=infusion.number,
-            planned_at=infusion.slot.starts_at,
-            cause=suspension.cause,
-            hold_id=suspension.hold_id,
-            rules=suspension.rules,
-        ),
-        kind=str(infusion.infusion_id),
+async def _suspend(
+    work: Work[ScheduleRows], course: CourseRow, suspensions: Sequence[Suspension]
+) -> None:
+    suspended = await work.rows.suspend_infusions(
+        [(each.infusion.infusion_id, each.cause, each.rules) for each in suspensions]
     )
+    for suspension in suspensions:
+        infusion = suspension.infusion
+        if infusion.infusion_id not in suspended:
+            continue
+        work.emit(
+            InfusionSuspended(
+                case_id=course.case_id,
+                infusion_id=infusion.infusion_id,
+                course_id=course.course_id,
+                number=infusion.number,
+                planned_at=infusion.slot.starts_at,
+                cause=suspension.cause,
+                hold_id=suspension.hold_id,
+                rules=suspension.rules,
+            ),
+            kind=str(infusion.infusion_id),
+        )

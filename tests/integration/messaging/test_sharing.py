@@ -117,7 +117,7 @@ async def test_a_partition_that_somebody_moved_stops_only_itself(rig: Rig) -> No
     moved = Partition(COORDINATION, 1)
     async with rig.infusion.database.transaction() as tx:
         await tx.run(STATEMENTS["ensure_offset"], NAME, *moved)
-        await tx.run(STATEMENTS["set_offsets"], NAME, [COORDINATION], [1], [7])
+        await tx.run(STATEMENTS["close_books"], NAME, [], [], [], [], [], [COORDINATION], [1], [7])
 
     await bench.take(*(batch_of(number, uuid4(), 2) for number in range(3)))
 
