@@ -4,9 +4,8 @@ Events carry ids, codes, days and versions; never a clinical value, name, birth 
 or free text (design: clinical values do not ride in events).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
@@ -37,9 +36,8 @@ class Event(BaseModel):
 E = TypeVar("E", bound=Event)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope(Generic[E]):
-    """An event with its CloudEvents attributes.
+class Envelope(NamedTuple, Generic[E]):
+    """An event with its CloudEvents attributes; a tuple, since one is made for every record read.
 
     `time` is domain time (the clinic's clock); `sequence` is contiguous per (source, epoch, case),
     None for events outside the sequence; `correlation_id` names the first cause of the chain,

@@ -5,7 +5,7 @@ put aside with its place in the log while its neighbours go on.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from shared.contracts.catalogue import EVENTS, OWNER_OF
@@ -20,8 +20,7 @@ from shared.messaging.wire import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StreamPlace:
+class StreamPlace(NamedTuple):
     """Where an event stands in its source's stream of the case; no sequence: outside it."""
 
     source: Service
@@ -29,8 +28,7 @@ class StreamPlace:
     sequence: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Readable:
+class Readable(NamedTuple):
     """An event of the catalogue."""
 
     record: Record

@@ -8,7 +8,7 @@ each epoch, and no handler runs for a case that is parked.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import assert_never
+from typing import NamedTuple, assert_never
 from uuid import UUID
 
 from shared.contracts.vocabulary import Service
@@ -59,8 +59,7 @@ class Books:
     parked_before: set[Offset] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One record and what to do with it."""
 
     item: Incoming
@@ -91,15 +90,17 @@ class Planner:
     def plan(self, item: Incoming) -> Step:
         """The step for the next record."""
         match item:
+            case Readable(place=place) if place.sequence is not None:
+                return Step(item, self._in_stream(item))
             case Keyless():
                 return Step(item, Todo.BURY)
-            case Readable(place=StreamPlace(sequence=None), envelope=envelope):
+            case Readable(envelope=envelope):
                 return Step(item, self._once(envelope.id))
             case Skippable(place=StreamPlace(sequence=None)):
                 return Step(item, Todo.PASS)
             case Unreadable() if item.record.where in self._books.parked_before:
                 return Step(item, Todo.DROP)
-            case Readable() | Skippable() | Unreadable():
+            case Skippable() | Unreadable():
                 return Step(item, self._in_stream(item))
             case _:
                 assert_never(item)

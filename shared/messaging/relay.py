@@ -52,6 +52,8 @@ BATCH_ROWS: Final = 1_000
 POLL_SECONDS: Final = 1.0
 #: rows that commit within so short a time share a read, a send and a delete
 GATHER_SECONDS: Final = 0.004
+#: deleted rows after which their room is given back for new ones (some 20 MB with its indexes)
+CLEAN_ROWS: Final = 20_000
 #: how long a batch may keep the next one waiting; slower partitions go on by themselves
 PATIENCE_SECONDS: Final = 0.25
 #: how soon a replica takes over from one that died (its connection is closed by the kernel)
@@ -152,6 +154,7 @@ class Relay:
         self.produced: dict[Partition, int] = {}
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._dead_rows = 0
         self._counts: dict[str, int] = {}
         self._running: dict[Partition, tuple[asyncio.Task[None], _Pipeline]] = {}
         self._resting: dict[Partition, _Rest] = {}
@@ -315,10 +318,18 @@ class Relay:
         if sent:
             deleted = await session.run(STATEMENTS["delete_sent"], sent)
             self.figures.sent += deleted
+            await self._clean(session, deleted)
             if deleted != len(sent):
                 _LOG.error("outbox_rows_vanished", extra={"missing": len(sent) - deleted})
         if failed:
             await self._replace()
+
+    async def _clean(self, session: Tx, deleted: int) -> None:
+        """Gives the room of deleted rows back: autovacuum looks once a minute."""
+        self._dead_rows += deleted
+        if self._dead_rows >= CLEAN_ROWS:
+            self._dead_rows = 0
+            await session.run(STATEMENTS["vacuum_outbox"])
 
     def _rest(self, partition: Partition, pipeline: _Pipeline) -> None:
         before = self._resting.get(partition)

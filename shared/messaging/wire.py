@@ -6,10 +6,9 @@ that the parking page can show. Conformance is tested against the cloudevents SD
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -28,8 +27,7 @@ Headers = Mapping[str, bytes]
 _uuid: Final[Callable[[str], UUID]] = SchemaValidator(core_schema.uuid_schema()).validate_python
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One Kafka record as bytes. Headers keep their order; a name may repeat (the last counts)."""
 
     topic: str
