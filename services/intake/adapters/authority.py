@@ -1,6 +1,6 @@
 """The authority's tables in PostgreSQL: one method, one SQL statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -81,10 +81,10 @@ class AuthorityStore:
         """See the port."""
         return [_hold(row) for row in await self._tx.rows(STATEMENTS["open_holds"], case_id)]
 
-    async def open_rule_keys(self, case_id: UUID) -> frozenset[tuple[str, str]]:
+    async def open_rule_gates(self, case_id: UUID) -> Mapping[tuple[str, str], frozenset[Gate]]:
         """See the port."""
-        rows = await self._tx.rows(STATEMENTS["open_rule_keys"], case_id)
-        return frozenset((row["rule"], row["episode"]) for row in rows)
+        rows = await self._tx.rows(STATEMENTS["open_rule_gates"], case_id)
+        return {(row["rule"], row["episode"]): frozenset(map(Gate, row["gates"])) for row in rows}
 
     async def open_hold_of(
         self, case_id: UUID, kind: HoldKind, rule: str | None, episode: str

@@ -23,8 +23,8 @@ SELECT * FROM hold WHERE hold_id = $1
 -- name: open_holds
 SELECT * FROM hold WHERE case_id = $1 AND state <> 'RELEASED' ORDER BY epoch, version, hold_id
 
--- name: open_rule_keys
-SELECT rule, episode FROM hold WHERE case_id = $1 AND kind = 'rule' AND state <> 'RELEASED'
+-- name: open_rule_gates
+SELECT rule, episode, gates FROM hold WHERE case_id = $1 AND kind = 'rule' AND state <> 'RELEASED'
 
 -- name: open_hold_of
 SELECT * FROM hold

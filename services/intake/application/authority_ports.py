@@ -4,7 +4,7 @@ Every method of `AuthorityRows` is one SQL statement, so that a lock is never ta
 that checks (start permit, step 2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Literal, Protocol, TypeVar
@@ -115,8 +115,8 @@ class AuthorityRows(Protocol):
         """The holds that are recorded or effective, oldest first."""
         ...
 
-    async def open_rule_keys(self, case_id: UUID) -> frozenset[tuple[str, str]]:
-        """Rule and episode of each open hold by rule."""
+    async def open_rule_gates(self, case_id: UUID) -> Mapping[tuple[str, str], frozenset[Gate]]:
+        """The gates of each open hold by rule, by its rule and episode."""
         ...
 
     async def open_hold_of(

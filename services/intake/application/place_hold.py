@@ -117,10 +117,12 @@ async def place_rule_hold(
     on_running: OnRunning = POLICY[HoldKind.RULE].on_running,
     during_infusion: bool = False,
 ) -> UUID | None:
-    """The id of the new hold of this rule and episode, or None when one covers all of it already.
+    """The id of the new hold of this rule and episode, or None when one closes these gates already.
 
     The record calls it in its own transaction, with the case locked, for every finding with effect
     hold or stop (never for missing or stale evidence), whether or not the gate was already shut.
+    `gates` are all that the finding shuts now: a hold over others is replaced, in one transaction,
+    so that no other reader of the case ever sees it without.
     `during_infusion`: the finding comes from values measured during a running infusion; it closes
     later attempts and leaves the drip to the stop triggers (start permit, step 6).
     """
@@ -128,10 +130,9 @@ async def place_rule_hold(
     scope = HoldScope(gates)
     known = await work.rows.authority.open_hold_of(case_id, HoldKind.RULE, rule, episode)
     if known is not None:
-        if known.scope.includes(scope):
+        if known.scope == scope:
             return None
-        scope = known.scope.joined(scope)
-        await withdraw_hold(work, known, f"rule:{rule}", "wider")
+        await withdraw_hold(work, known, f"rule:{rule}", "other-gates")
     order = HoldOrder(
         hold_id=work.world.ids.new(),
         case_id=case_id,

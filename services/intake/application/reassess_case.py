@@ -81,8 +81,8 @@ async def reassess_case(
 
 
 async def _align_holds(work: Work[IntakeRows], case_id: UUID, assessment: Assessment) -> None:
-    open_keys = await work.rows.authority.open_rule_keys(case_id)
-    changes = hold_changes(assessment, open_keys)
+    open_gates = await work.rows.authority.open_rule_gates(case_id)
+    changes = hold_changes(assessment, open_gates)
     for hold in changes.to_place:
         await place_rule_hold(work, case_id, hold.finding, hold.gates)
     for key in sorted(changes.to_release):

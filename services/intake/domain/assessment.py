@@ -1,10 +1,11 @@
 """What the protocol says of a case now, and what that changes: holds, version, timelines. Pure.
 
 Invariants: a new blocking finding places its rule's hold whether or not the gate was already shut;
-an improvement never raises the clearance version; absence of news changes nothing.
+a rule's hold closes the gates at which its finding blocks, no more and no fewer; an improvement
+never raises the clearance version; absence of news changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -82,21 +83,33 @@ def standing_of(decision: Decision) -> Standing:
     return Standing(decision.verdict, keys)
 
 
-def hold_changes(assessment: Assessment, open_keys: Set[HoldKey]) -> HoldChanges:
-    """The rule holds that the assessment asks for beyond those that are open, and those over."""
-    fresh = newly_blocking(open_keys, assessment.all)
+def hold_changes(
+    assessment: Assessment, open_gates: Mapping[HoldKey, frozenset[Gate]]
+) -> HoldChanges:
+    """The rule holds that must be open and are not, and the keys of those that are over.
+
+    `open_gates`: the gates of each open rule hold. One whose finding shuts other gates than before
+    (an override answers one gate, a washout ends at one before the other) is placed anew over
+    exactly those: more would keep a gate shut without a reason, fewer would leave one open.
+    """
+    shut = _gates_shut(assessment)
+    in_place = {key for key, gates in open_gates.items() if shut.get(key) == gates}
     return HoldChanges(
-        to_place=tuple(RuleHold(f, _gates_shut_by(f, assessment)) for f in fresh),
-        to_release=releasable(open_keys, assessment.all),
+        to_place=tuple(
+            RuleHold(finding, shut[finding.hold_key])
+            for finding in newly_blocking(in_place, assessment.all)
+        ),
+        to_release=releasable(open_gates.keys(), assessment.all),
     )
 
 
-def _gates_shut_by(finding: Finding, assessment: Assessment) -> frozenset[Gate]:
-    return frozenset(
-        gate
-        for gate, decision in assessment.decisions.items()
-        if any(f.hold_key == finding.hold_key for f in hold_findings(decision))
-    )
+def _gates_shut(assessment: Assessment) -> Mapping[HoldKey, frozenset[Gate]]:
+    """The gates at which each (rule, episode) asks for a hold."""
+    found: dict[HoldKey, set[Gate]] = {}
+    for gate, decision in assessment.decisions.items():
+        for finding in hold_findings(decision):
+            found.setdefault(finding.hold_key, set()).add(gate)
+    return {key: frozenset(gates) for key, gates in found.items()}
 
 
 def worsened_gates(before: Mapping[Gate, Standing], assessment: Assessment) -> frozenset[Gate]:

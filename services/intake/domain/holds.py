@@ -44,13 +44,6 @@ class HoldScope:
             return True
         return other.dose_ids is not None and other.dose_ids <= self.dose_ids
 
-    def joined(self, other: "HoldScope") -> "HoldScope":
-        """A scope that includes both."""
-        doses = None
-        if self.dose_ids is not None and other.dose_ids is not None:
-            doses = self.dose_ids | other.dose_ids
-        return HoldScope(self.gates | other.gates, doses)
-
 
 @dataclass(frozen=True, slots=True)
 class HoldPolicy:

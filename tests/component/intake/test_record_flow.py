@@ -5,7 +5,9 @@ ELIG-003 (ECOG 2 is a review), dexamethasone 0.75 mg = prednisone 5 mg.
 """
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -142,6 +144,85 @@ async def test_an_override_needs_a_soft_rule_a_second_person_and_a_day(intake: I
     assert await override("STER-001", second, 25) == (409, "too-long")
     assert (await override("STER-001", second, 4))[0] == 201
     assert await intake.blocking(case_id, "infusion", "STER-001") == ["info"]
+
+
+def chemotherapy(day: date) -> dict[str, object]:
+    """WO-CHEMO: 14 days before a collection, 3 before an infusion."""
+    return {
+        "kind": "medication", "class": "cytotoxic_systemic", "name": "cisplatin",
+        "doses": [{"day": day.isoformat()}], "more_planned": False,
+    }  # fmt: skip
+
+
+#: an infusion's dose is handed out under the rules, and the answers, of the infusion
+GIVING = {"dose_issue", "infusion"}
+
+
+@contextmanager
+def later(intake: Intake, **kind_of_time: float) -> Iterator[None]:
+    """Time passes for what is inside; the module's other tests have days of their own."""
+    before = intake.clock.instant
+    intake.clock.advance(**kind_of_time)
+    try:
+        yield
+    finally:
+        intake.clock.instant = before
+
+
+async def gates_held(intake: Intake, case_id: str, rule: str) -> list[set[str]]:
+    """The gates of each open hold of a rule."""
+    holds = (await intake.case(case_id))["open_holds"]
+    return [set(h["gates"]) for h in holds if h["rule"] == rule]
+
+
+async def test_an_override_opens_its_gate_and_no_other(intake: Intake) -> None:
+    case_id = await intake.refer()
+    now = intake.clock.now()
+    await intake.report(case_id, chemotherapy(now.date()))
+    before = await gates_held(intake, case_id, "WO-CHEMO")
+    second = intake.headers(Role.ONCOLOGIST, subject="u-2")["authorization"].split()[1]
+
+    signed = await intake.client.post(
+        f"/cases/{case_id}/overrides",
+        headers=intake.headers(Role.MEDICAL_DIRECTOR),
+        json={
+            "gate": "infusion", "rule": "WO-CHEMO", "reason": "a tenth of the usual dose",
+            "valid_until": (now + timedelta(hours=4)).isoformat(), "second_signer_token": second,
+        },
+    )  # fmt: skip
+    overridden = await gates_held(intake, case_id, "WO-CHEMO")
+    with later(intake, hours=5):
+        await intake.report(case_id, {"kind": "performance", "ecog": 1}, role=Role.ONCOLOGIST)
+
+    assert signed.status_code == 201, signed.text
+    assert before == [{"collection", *GIVING}]
+    assert overridden == [{"collection"}]
+    assert await gates_held(intake, case_id, "WO-CHEMO") == before
+
+
+async def test_a_hold_leaves_the_gate_whose_washout_has_ended(intake: Intake) -> None:
+    case_id = await intake.refer()
+    now = intake.clock.now()
+    await intake.report(case_id, chemotherapy(now.date()))
+    before = await gates_held(intake, case_id, "WO-CHEMO")
+
+    with later(intake, days=4):
+        await intake.report(case_id, {"kind": "performance", "ecog": 1}, role=Role.ONCOLOGIST)
+
+    assert before == [{"collection", *GIVING}]
+    assert await gates_held(intake, case_id, "WO-CHEMO") == [{"collection"}]
+
+
+async def test_a_new_dose_widens_the_hold_that_an_older_one_left(intake: Intake) -> None:
+    case_id = await intake.refer()
+    today = intake.clock.now().date()
+    await intake.report(case_id, chemotherapy(today - timedelta(days=7)))
+    before = await gates_held(intake, case_id, "WO-CHEMO")
+
+    await intake.report(case_id, chemotherapy(today))
+
+    assert before == [{"collection"}]
+    assert await gates_held(intake, case_id, "WO-CHEMO") == [{"collection", *GIVING}]
 
 
 async def test_the_oncologists_acknowledgement_is_not_typed_in_by_others(intake: Intake) -> None:

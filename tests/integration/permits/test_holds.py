@@ -244,24 +244,33 @@ async def test_one_open_hold_per_rule_and_episode(site: Site) -> None:
         first = await place_rule_hold(work, case_id, a_finding(), gates)
         second = await place_rule_hold(work, case_id, a_finding(), gates)
         other = await place_rule_hold(work, case_id, a_finding(episode="course-2"), gates)
-        keys = await work.rows.authority.open_rule_keys(case_id)
+        open_gates = await work.rows.authority.open_rule_gates(case_id)
 
     assert first is not None
     assert second is None
     assert other is not None
-    assert keys == {("STER-001", "course-1"), ("STER-001", "course-2")}
+    assert open_gates == {("STER-001", "course-1"): gates, ("STER-001", "course-2"): gates}
 
 
-async def test_a_rule_hold_that_must_grow_is_replaced_by_a_wider_one(site: Site) -> None:
+@pytest.mark.parametrize(
+    "gates",
+    [
+        {Gate.INFUSION, Gate.COLLECTION, Gate.MANUFACTURING_START},
+        {Gate.INFUSION},
+        {Gate.MANUFACTURING_START},
+    ],
+)
+async def test_a_rule_hold_over_other_gates_is_replaced(site: Site, gates: set[Gate]) -> None:
     case_id = await site.open_case()
+    before = frozenset({Gate.INFUSION, Gate.COLLECTION})
     async with site.authority.unit_of_work.begin(a_cause()) as work:
         await work.rows.authority.lock_case(case_id)
-        await place_rule_hold(work, case_id, a_finding(), frozenset({Gate.INFUSION}))
-        wider = await place_rule_hold(work, case_id, a_finding(), frozenset({Gate.COLLECTION}))
+        await place_rule_hold(work, case_id, a_finding(), before)
+        replaced = await place_rule_hold(work, case_id, a_finding(), frozenset(gates))
         (only,) = await work.rows.authority.open_holds(case_id)
 
-    assert only.hold_id == wider
-    assert only.scope.gates == {Gate.INFUSION, Gate.COLLECTION}
+    assert only.hold_id == replaced
+    assert only.scope.gates == gates
 
 
 async def test_a_rule_hold_goes_with_its_finding_and_may_come_again(site: Site) -> None:

@@ -267,19 +267,15 @@ def test_a_hold_on_a_dose_covers_that_dose_alone() -> None:
     assert not scope.covers(Gate.INFUSION, None)
 
 
-def test_a_joined_scope_includes_both() -> None:
-    one = HoldScope(frozenset({Gate.INFUSION}), frozenset({uuid4()}))
-    other = HoldScope(frozenset({Gate.COLLECTION}), frozenset({uuid4()}))
-    everything = HoldScope(frozenset(Gate))
+def test_a_scope_includes_another_with_no_more_gates_and_doses() -> None:
+    gates, doses = frozenset({Gate.INFUSION, Gate.COLLECTION}), frozenset({uuid4(), uuid4()})
+    both, everything = HoldScope(gates, doses), HoldScope(frozenset(Gate))
 
-    joined = one.joined(other)
-
-    assert joined.includes(one)
-    assert joined.includes(other)
-    assert not one.includes(joined)
-    assert everything.includes(joined)
-    assert not joined.includes(everything)
-    assert one.joined(everything).dose_ids is None
+    assert both.includes(HoldScope(frozenset({Gate.INFUSION}), doses))
+    assert everything.includes(both)
+    assert not both.includes(HoldScope(gates))
+    assert not both.includes(HoldScope(gates, doses | {uuid4()}))
+    assert not HoldScope(frozenset({Gate.INFUSION}), doses).includes(both)
 
 
 def test_every_kind_of_hold_has_its_policy() -> None:
