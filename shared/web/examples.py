@@ -2,7 +2,8 @@
 
 `examples.json` holds the calls. Each names its service, operation and caller, what is sent and what
 was answered; ids are those of one run, so a call uses the ids that calls before it were answered.
-A test carries all of them out against running services (tests/system/test_examples.py).
+A test carries all of them out against running services (tests/system/test_examples.py), after it
+has planted what has to stand on a topic before the call.
 """
 
 import json
@@ -20,8 +21,24 @@ _BOOK: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
+class Planted:
+    """Records about a case on a service's topic that the service did not write.
+
+    The first is nonsense; `events` follow it, each as (wire type, sequence).
+    """
+
+    source: str
+    case_id: str
+    events: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
-    """One call. `if_match`: the call whose ETag it carries, as (service, path, caller)."""
+    """One call. `if_match`: the call whose ETag it carries, as (service, path, caller).
+
+    `planted` stands on its topic before the call. `made_up`: an id that the caller makes up,
+    another one for each try.
+    """
 
     service: str
     operation: str
@@ -32,6 +49,8 @@ class Example:
     request: Any = None
     content_type: str = JSON
     if_match: tuple[str, str, str] | None = None
+    planted: Planted | None = None
+    made_up: str | None = None
 
     @property
     def method(self) -> str:
@@ -52,8 +71,16 @@ def story() -> Sequence[Example]:
 
 
 def _read(part: Part) -> Example:
-    seen = part.pop("if_match", None)
-    return Example(**part, if_match=tuple(seen) if seen else None)
+    seen, planted = part.pop("if_match", None), part.pop("planted", None)
+    return Example(
+        **part,
+        if_match=tuple(seen) if seen else None,
+        planted=_planted(**planted) if planted else None,
+    )
+
+
+def _planted(source: str, case_id: str, events: Sequence[Sequence[Any]] = ()) -> Planted:
+    return Planted(source, case_id, tuple((kind, sequence) for kind, sequence in events))
 
 
 def add_examples(service: str, document: Part) -> None:

@@ -2,7 +2,7 @@
 
 An answer fits its example when it has the same members and kinds of values; words, numbers of
 state and truth values outside lists must be the same. Where the example has an id, the id answered
-stands for it from then on.
+stands for it from then on; so does the number of a parked record, within its service.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
@@ -20,6 +20,7 @@ from shared.contracts.vocabulary import Service
 from shared.runtime.dev_tokens import demo_user
 from shared.web.examples import Example
 from tests.system.deployment import Deployment
+from tests.system.outsider import plant
 
 #: what an event, or the end of a permit, will change
 SETTLES = frozenset({403, 404, 409, 412, 425, 503})
@@ -32,6 +33,8 @@ _VARYING = re.compile(
     + r"|\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)?|\b[A-Z2-7]{4}-[A-Z2-7]{4}\b|127\.0\.0\.1:\d+"
 )
 _TOKEN = re.compile(r"<token of ([\w: ]+)>")
+#: members that hold the number of a parked record, which each service counts for itself
+_NUMBERS = frozenset({"id", "first_id", "record_id"})
 Bindings = dict[str, str]
 
 
@@ -46,9 +49,14 @@ class Runner:
         self._deployment = deployment
         #: what stands for each id of the examples in this run
         self.ids: Bindings = {}
+        #: the same for the numbers of parked records, by service
+        self._numbers: dict[str, Bindings] = {}
 
     async def carry_out(self, example: Example) -> Any:
         """The answer. Raises AssertionError when none fitted in time."""
+        if example.planted is not None:
+            about = UUID(self.ids[example.planted.case_id])
+            await plant(self._deployment, example.planted, about)
         deadline = asyncio.get_running_loop().time() + WITHIN_SECONDS
         while True:
             answer, said = await self._call(example)
@@ -66,20 +74,26 @@ class Runner:
     def _fault(self, example: Example, status: int, said: Any) -> str | None:
         if status != example.status:
             return f"expected {example.status}"
+        numbers = self._numbers.setdefault(example.service, {})
         try:
-            found = fitted(example.answer, said, self.ids)
+            found = fitted(example.answer, said, {**self.ids, **numbers})
         except Misfit as misfit:
             return str(misfit)
-        self._bind(found)
+        for told, real in found.items():
+            if told.startswith("#"):
+                numbers[told] = real
+            else:
+                self._bind(told, real)
         return None
 
-    def _bind(self, found: Bindings) -> None:
-        for told, real in found.items():
-            self.ids[told] = real
-            if _ID.fullmatch(told):
-                self.ids[case_code(UUID(told))] = case_code(UUID(real))
+    def _bind(self, told: str, real: str) -> None:
+        self.ids[told] = real
+        if _ID.fullmatch(told):
+            self.ids[case_code(UUID(told))] = case_code(UUID(real))
 
     async def _call(self, example: Example) -> tuple[httpx.Response, Any]:
+        if example.made_up is not None:
+            self.ids[example.made_up] = str(uuid4())
         headers = self._signed_in(example.by)
         if example.if_match is not None:
             service, path, by = example.if_match
@@ -90,7 +104,7 @@ class Runner:
         content = None
         if example.request is not None:
             headers["content-type"] = example.content_type
-            content = json.dumps(self._meant(example.request)).encode()
+            content = json.dumps(self._meant(example.request, example.service)).encode()
         async with self._deployment.client.stream(
             example.method, self._url(example.service, example.path),
             headers=headers, content=content,
@@ -110,18 +124,26 @@ class Runner:
         role, _, number = by.partition(" ")
         return identity.issue_user_token(demo_user(role, int(number or 1)), now=now)
 
-    def _meant(self, told: Any) -> Any:
+    def _meant(self, told: Any, service: str = "") -> Any:
         """What the example says, with the ids of this run and real tokens."""
         if isinstance(told, dict):
-            return {name: self._meant(value) for name, value in told.items()}
+            return {
+                name: self._numbered(value, service)
+                if name in _NUMBERS and _is_number(value)
+                else self._meant(value, service)
+                for name, value in told.items()
+            }
         if isinstance(told, list):
-            return [self._meant(value) for value in told]
+            return [self._meant(value, service) for value in told]
         if not isinstance(told, str):
             return told
         if token := _TOKEN.fullmatch(told):
             return self._token(token[1])
         whole = self.ids.get(told)
         return whole or _VARYING.sub(lambda found: self.ids.get(found[0], found[0]), told)
+
+    def _numbered(self, told: int, service: str) -> int:
+        return int(self._numbers.get(service, {}).get(f"#{told}", told))
 
 
 async def _said(answer: httpx.Response) -> Any:
@@ -165,8 +187,17 @@ def _members(told: Any, real: Any, ids: Mapping[str, str], where: str, loose: bo
     found: Bindings = {}
     for name, value in told.items():
         place = f"{where}/{name}"
-        found |= fitted(value, real[name], {**ids, **found}, where=place, loose=loose)
+        if name in _NUMBERS and _is_number(value) and _is_number(real[name]):
+            found |= _numbers(value, real[name], {**ids, **found}, place)
+        else:
+            found |= fitted(value, real[name], {**ids, **found}, where=place, loose=loose)
     return found
+
+
+def _numbers(told: int, real: int, ids: Mapping[str, str], where: str) -> Bindings:
+    if ids.get(f"#{told}", str(real)) != str(real):
+        raise Misfit(f"{where} is about another record than {told}")
+    return {f"#{told}": str(real)}
 
 
 def _elements(

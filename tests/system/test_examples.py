@@ -80,3 +80,14 @@ def test_a_planted_member_is_found() -> None:
 def test_an_id_that_is_known_stands_for_one_thing() -> None:
     with pytest.raises(Misfit, match="about another"):
         fitted(TOLD, TOLD, {ID: OTHER})
+
+
+def test_the_number_of_a_parked_record_stands_for_one_record() -> None:
+    told = {"items": [{"id": 2, "cause": "behind"}, {"id": 1, "cause": "malformed"}]}
+    real = {"items": [{"id": 40, "cause": "malformed"}, {"id": 41, "cause": "behind"}]}
+
+    numbers = fitted(told, real, {})
+
+    assert numbers == {"#1": "40", "#2": "41"}
+    with pytest.raises(Misfit, match="about another record than 2"):
+        fitted({"record_id": 2}, {"record_id": 40}, numbers)

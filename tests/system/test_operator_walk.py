@@ -8,14 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
-from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.vocabulary import Service
-from shared.messaging.partitioning import partition_of
-from shared.messaging.topics import catalogue_topics
 from shared.runtime.paths import CHECKOUT
+from shared.web.examples import Planted
 from tests.system.deployment import Deployment, eventually
+from tests.system.outsider import plant
 from tests.system.staff import INTAKE, Staff
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
@@ -34,21 +32,6 @@ async def tandem(deployment: Deployment, *arguments: str) -> tuple[int, list[Any
     out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, [json.loads(line) for line in out.splitlines()], err.decode()
-
-
-async def send_nonsense(deployment: Deployment, case_id: str) -> None:
-    topic = TOPIC_OF[INTAKE]
-    partitions, _ = catalogue_topics()[topic]
-    bootstrap = deployment.env[INTAKE]["TANDEM_KAFKA_BOOTSTRAP"]
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
-    await producer.start()
-    try:
-        place = partition_of(UUID(case_id), partitions)
-        await producer.send_and_wait(
-            deployment.kafka_prefix + topic, b"{", key=case_id.encode(), partition=place
-        )
-    finally:
-        await producer.stop()
 
 
 async def test_every_command_works_on_running_services(deployment: Deployment) -> None:
@@ -87,7 +70,7 @@ async def test_a_parked_case_is_listed_and_a_dry_redrive_says_why_it_stays(
 ) -> None:
     case_id = await Staff(deployment).refer()
     at = ("--service", NOTIFICATION.value)
-    await send_nonsense(deployment, case_id)
+    await plant(deployment, Planted(INTAKE.value, case_id), UUID(case_id))
 
     async def listed() -> list[Any]:
         _, rows, _ = await tandem(deployment, "events", "parked", *at)
