@@ -27,8 +27,8 @@ $(BIN)/.installed: requirements.lock pyproject.toml
 demo: install ## the main job: import real bundles, play a case from referral on; DEMO_ONCE=1 ends by itself, RUN=compose uses containers
 	@$(BIN)/tandem demo $(if $(DEMO_ONCE),--once) $(if $(filter compose,$(RUN)),--compose)
 
-up: install ## start Kafka, PostgreSQL and the services; Ctrl-C stops them
-	@$(BIN)/tandem up
+up: install ## start Kafka, PostgreSQL and the services; Ctrl-C stops them; RUN=compose uses containers
+	@$(BIN)/tandem up $(if $(filter compose,$(RUN)),--compose)
 
 down: install ## stop what `make up` started, from another shell
 	@$(BIN)/tandem down

@@ -11,9 +11,11 @@ from shared.runtime import run_state
 from shared.runtime.paths import Paths
 from shared.runtime.run_state import RunState
 
-# Fetching Kafka's jars for the first time is the long part; the run has its own, shorter limits.
-READY_SECONDS_MAX = 900.0
-STOP_SECONDS_MAX = 90.0
+# The first time, fetching Kafka's jars or building and pulling images is the long part; the run
+# has its own, shorter limits.
+READY_SECONDS_MAX = 2100.0
+# Containers may take 120 s to go.
+STOP_SECONDS_MAX = 150.0
 PAUSE_SECONDS = 0.1
 LINES_SHOWN = 30
 
@@ -26,16 +28,18 @@ class DidNotStart(RuntimeError):
         self.exit_code = exit_code
 
 
-def start(paths: Paths) -> RunState:
+def start(paths: Paths, *words: str) -> RunState:
     """Returns the state of the run when it is ready; raises `DidNotStart`.
+
+    `words` are further words of the command.
 
     An interruption while waiting ends the run as well: nothing stays that nobody was told of.
     """
     paths.logs.mkdir(parents=True, exist_ok=True)
     log = paths.logs / "up.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.console.cli", "up"],
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-m", "services.console.cli", "up", *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -17,12 +17,13 @@ import typer
 from services.console import detached, redaction
 from services.console.contributed import contributed_programs
 from shared.runtime import logs
+from shared.runtime.compose import ComposeMissing, NotDemoMode
 from shared.runtime.doctor import Finding, Machine, Severity, examine
 from shared.runtime.doctor_servers import examine_servers
 from shared.runtime.down import end_run
 from shared.runtime.exits import Exit
 from shared.runtime.paths import default_paths
-from shared.runtime.processes import ProgramDied
+from shared.runtime.processes import RUNNER, ProgramDied
 from shared.runtime.run import CANNOT_START, AlreadyRunning, run
 from shared.runtime.run_state import RunState
 from shared.runtime.stack import BadPort, native_stack
@@ -42,39 +43,61 @@ def register(app: typer.Typer) -> None:
 def up(
     *,
     detach: Annotated[bool, typer.Option(help="Return when ready, and go on running.")] = False,
+    compose: Annotated[
+        bool, typer.Option("--compose/--native", help="In containers (docker-compose.yml).")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Start Kafka, PostgreSQL and the services, and stay until Ctrl-C.
 
     Example: tandem up --detach
 
+    With --compose everything runs in containers of the compose project tandem (another by
+    COMPOSE_PROJECT_NAME), whose volumes keep the data; `docker compose -p tandem logs` shows what
+    they say.
+
     Exit codes: 0 stopped as asked (with --detach: ready), 1 did not start or died, 2 bad usage,
     5 already running.
     """
     if detach:
-        _up_detached(json_=json_)
+        _up_detached(compose=compose, json_=json_)
         return
-    sink = _json_sink if json_ else logs.console()
     try:
-        stack = native_stack(default_paths())
-        asyncio.run(
-            run(
-                lambda: [*stack.programs(), *contributed_programs(stack)],
-                default_paths(),
-                sink,
-                endpoints=stack.endpoints(),
-                on_ready=lambda state: _tell_ready(state, json_=json_),
-            )
-        )
+        asyncio.run(_in_containers(json_=json_) if compose else _natively(json_=json_))
     except AlreadyRunning as running:
         _fail(str(running), Exit.ALREADY_RUNNING, json_=json_)
-    except BadPort as bad:
+    except (BadPort, NotDemoMode) as bad:
         _fail(str(bad), Exit.BAD_USAGE, json_=json_)
-    except (ProgramDied, *CANNOT_START) as failed:
+    except (ProgramDied, ComposeMissing, *CANNOT_START) as failed:
         _fail(str(failed), Exit.FAILED, json_=json_)
     except BrokenPipeError:
         # Whoever read our output is gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def _natively(*, json_: bool) -> None:
+    stack = native_stack(default_paths())
+    await run(
+        lambda: [*stack.programs(), *contributed_programs(stack)],
+        default_paths(),
+        _json_sink if json_ else logs.console(),
+        endpoints=stack.endpoints(),
+        on_ready=lambda state: _tell_ready(state, json_=json_),
+    )
+
+
+async def _in_containers(*, json_: bool) -> None:
+    # Its imports would double the time of every other command here.
+    from services.console.contained_run import run_contained  # noqa: PLC0415
+
+    sink = _json_sink if json_ else logs.console()
+    sink(RUNNER, "starting the containers (the first time their images are built and pulled)")
+    await run_contained(
+        default_paths(),
+        os.environ,
+        heard=lambda number: sink(RUNNER, f"{number.name}: stopping the containers"),
+        on_ready=lambda state: _tell_ready(state, json_=json_),
+    )
 
 
 def down(*, json_: Json = False) -> None:
@@ -128,9 +151,9 @@ def print_config(
         typer.echo(f"{name}={value}")
 
 
-def _up_detached(*, json_: bool) -> None:
+def _up_detached(*, compose: bool, json_: bool) -> None:
     try:
-        state = detached.start(default_paths())
+        state = detached.start(default_paths(), *(["--compose"] if compose else []))
     except detached.DidNotStart as failed:
         _fail(str(failed), failed.exit_code, json_=json_)
     else:

@@ -25,10 +25,16 @@ ONE_SECONDS_MAX: Final = 60.0
 _END_SECONDS: Final = 10.0
 #: enough of a failed command's output to see its cause
 _COMPLAINT_CHARACTERS: Final = 3000
+#: of each container; a traceback fits, an hour of requests does not
+_LAST_LINES: Final = 200
 
 
 class ComposeMissing(RuntimeError):
     """Docker, its compose, its engine or our file of it is not there."""
+
+
+class NotDemoMode(ValueError):
+    """The settings ask for a mode that our file does not have."""
 
 
 class ComposeFailed(StartFailed):
@@ -48,10 +54,16 @@ class Compose:
         how = ("--build",) if build else ()
         await self._run(*self._compose("up", "--detach", *how), within_seconds=UP_SECONDS_MAX)
 
-    async def down(self) -> None:
-        """Removes the project's containers, its network and its volumes."""
-        words = self._compose("down", "--volumes", "--remove-orphans")
+    async def down(self, *, keep_data: bool) -> None:
+        """Removes the project's containers and its network, and its volumes unless kept."""
+        how = () if keep_data else ("--volumes",)
+        words = self._compose("down", *how, "--remove-orphans")
         await self._run(*words, within_seconds=DOWN_SECONDS_MAX)
+
+    async def last_words(self) -> str:
+        """The end of what each container of the project printed."""
+        words = self._compose("logs", "--no-color", f"--tail={_LAST_LINES}")
+        return await self._run(*words, within_seconds=ONE_SECONDS_MAX)
 
     async def container(self, service: str) -> str:
         """The id of a service's container, which it keeps while it is killed and started."""
@@ -110,8 +122,8 @@ def find_compose(project: str, env: Mapping[str, str]) -> Compose:
         raise ComposeMissing(f"{Path(FILE).name} is missing: containers run from a checkout")
     if shutil.which("docker") is None or not _works("docker", "version"):
         raise ComposeMissing(
-            "no Docker engine answers; install and start Docker, or run `make demo` without RUN, "
-            "which needs Java 17 or newer and Maven instead"
+            "no Docker engine answers; install and start Docker, or do without containers (no "
+            "RUN=compose, no --compose), which needs Java 17 or newer and Maven instead"
         )
     for command in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(command[0]) is not None and _works(*command, "version"):

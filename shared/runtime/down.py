@@ -13,8 +13,8 @@ from shared.runtime.paths import Paths
 from shared.runtime.programs import NotYet, wait_until
 from shared.runtime.run_state import RunningProgram, RunState
 
-# Services may take 30 s, then Kafka 15 s and PostgreSQL 20 s.
-RUNNER_SECONDS = 75.0
+# Services may take 30 s, then Kafka 15 s and PostgreSQL 20 s; all containers together 120 s.
+RUNNER_SECONDS = 135.0
 LEFTOVER_SECONDS = 15.0
 
 

@@ -53,6 +53,13 @@ def identify(pid: int) -> ProcessId | None:
     return None if since is None else ProcessId(pid, since)
 
 
+def own_identity() -> ProcessId:
+    """This process."""
+    own = identify(os.getpid())
+    assert own is not None  # noqa: S101 - this process runs
+    return own
+
+
 def started(pid: int) -> str | None:
     """When the process started: a text that only equals itself; None if it does not run."""
     if sys.platform == "linux":

@@ -6,13 +6,12 @@ either started again within bounds or ends the run.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.runtime.children import Child, spawn
-from shared.runtime.identity import ProcessId, identify
+from shared.runtime.identity import own_identity
 from shared.runtime.logs import Sink, discard
 from shared.runtime.programs import NotYet, Program, StartFailed, Step, wait_until
 from shared.runtime.run_state import RunningProgram, RunState
@@ -156,7 +155,7 @@ class Runner:
 
     def state(self) -> RunState:
         """What runs now, for other shells."""
-        return RunState(_own_identity(), self._phase, tuple(self._running()), self._endpoints)
+        return RunState(own_identity(), self._phase, tuple(self._running()), self._endpoints)
 
     def _declare(self, program: Program) -> None:
         unknown = [name for name in program.after if name not in self._programs]
@@ -306,12 +305,6 @@ class Runner:
                 yield RunningProgram(
                     program.name, child.identity, int(program.stop_signal), program.ports
                 )
-
-
-def _own_identity() -> ProcessId:
-    own = identify(os.getpid())
-    assert own is not None  # noqa: S101 - this process runs
-    return own
 
 
 async def _all_or_first_error(tasks: Sequence["asyncio.Task[None]"]) -> None:

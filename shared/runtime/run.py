@@ -7,8 +7,9 @@ ends in an orderly stop; what runs is written to `var/run.json` before and after
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from shared.runtime import run_state
 from shared.runtime.java import JavaMissing, MavenMissing
@@ -35,6 +36,8 @@ CANNOT_START = (StartFailed, JavaMissing, MavenMissing, PostgresMissing, NotAChe
 """What a run may end with before it was up; the texts are for people."""
 
 Declare = Callable[[], Sequence[Program]]
+Heard = Callable[[signal.Signals], None]
+"""Told of the signal that ends a run."""
 Job = Callable[[Runner], Awaitable[None]]
 """What is done with a run that is ready; the run ends when it returns or raises."""
 
@@ -122,6 +125,29 @@ def _on_signals(runner: Runner) -> asyncio.Event:
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, heard, number)
     return stopping
+
+
+async def cancelled_by_signals(work: Coroutine[Any, Any, None], heard: Heard) -> None:
+    """Returns or raises with the work, which the first signal cancels.
+
+    Later signals change nothing: what the work then takes down, it takes down to the end. One
+    Ctrl-C may reach us twice, and half a way down would leave something running.
+    """
+    working = asyncio.ensure_future(work)
+    stopping = False
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            heard(number)
+            working.cancel()
+
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    await asyncio.wait({working})
+    if not working.cancelled():
+        working.result()
 
 
 @contextmanager

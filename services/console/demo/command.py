@@ -30,7 +30,13 @@ from shared.runtime.java import JavaMissing, MavenMissing
 from shared.runtime.paths import Paths, default_paths
 from shared.runtime.processes import RUNNER, ProgramDied, Runner
 from shared.runtime.programs import Program
-from shared.runtime.run import CANNOT_START, SIGNALS, AlreadyRunning, only_run, run
+from shared.runtime.run import (
+    CANNOT_START,
+    AlreadyRunning,
+    cancelled_by_signals,
+    only_run,
+    run,
+)
 from shared.runtime.stack import BadPort, Stack, native_stack
 
 FAILED: Final = 1
@@ -121,26 +127,20 @@ class _Demo:
     async def run_in_containers(self) -> None:
         """Returns when every container is gone, after the story or a signal."""
         with only_run(self._paths):
-            playing = asyncio.ensure_future(self._play_in_containers())
-            for number in SIGNALS:
-                asyncio.get_running_loop().add_signal_handler(number, self._stop, number, playing)
-            await asyncio.wait({playing})
-            if not playing.cancelled():
-                playing.result()
+            await cancelled_by_signals(self._play_in_containers(), self._stopping)
 
     async def _play_in_containers(self) -> None:
         compose, ports = await asyncio.to_thread(demo_compose)
         self._tell("  starting the containers (the first time their images are built and pulled)")
-        async with up(compose, ports, self._paths.var) as site:
+        async with up(compose, ports, self._paths) as site:
             processes = await containers_of(compose, site)
             async with httpx.AsyncClient(trust_env=False) as client:
                 tokens = await sign_in(client, site.issuer)
             await self._story(site, processes, lambda user: tokens[user.subject])
             self._tell("\nStopping the containers.")
 
-    def _stop(self, number: signal.Signals, playing: "asyncio.Future[None]") -> None:
+    def _stopping(self, number: signal.Signals) -> None:
         self._tell(f"\n  {number.name}: stopping the containers")
-        playing.cancel()
 
     def _declare(self, stack: Stack) -> list[Program]:
         self.report.warm = empty_stores(self._paths)

@@ -17,23 +17,22 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from services.console import contained
+from services.console.contained import Ports, published_ports, service_urls
 from services.console.demo.site import Site
-from services.console.programs import SERVICES, chosen_ports
+from services.console.programs import SERVICES
 from shared.contracts.vocabulary import Service
 from shared.runtime.compose import Compose, ComposeFailed, find_compose
 from shared.runtime.dev_tokens import DEMO_USERS
+from shared.runtime.paths import Paths
 from shared.runtime.ports import LOOPBACK
 from shared.runtime.postgres import ADMIN
 from shared.runtime.postgres import NAME as POSTGRES
-from shared.runtime.programs import NotYet, StartFailed, wait_until
-from shared.runtime.stack import chosen_ports as server_ports
 from shared.runtime.stack import health_is_ready
 
 PROJECT: Final = "tandem-demo"
 #: as docker-compose.yml tells PostgreSQL; what psql takes for granted differs between images
 SOCKETS: Final = "/var/run/postgresql"
-#: several services start at once, on few cores, after everything that they wait for
-READY_SECONDS_MAX: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +73,20 @@ class Containers:
             raise ProcessLookupError(f"{service.value}: {error}") from error
 
 
-def demo_compose(environ: Mapping[str, str] = os.environ) -> tuple[Compose, Mapping[str, int]]:
+def demo_compose(environ: Mapping[str, str] = os.environ) -> tuple[Compose, Ports]:
     """The demo's project, and the published ports by the names of their settings."""
-    ports = {**chosen_ports(environ), **server_ports(environ)}
+    ports = published_ports(environ)
     project = environ.get("TANDEM_COMPOSE_PROJECT", PROJECT)
     return find_compose(project, {name: str(port) for name, port in ports.items()}), ports
 
 
 @asynccontextmanager
-async def up(compose: Compose, ports: Mapping[str, int], var: Path) -> AsyncIterator[Site]:
+async def up(compose: Compose, ports: Ports, paths: Paths) -> AsyncIterator[Site]:
     """Everything started on empty volumes and ready; gone without a trace after the block."""
-    await compose.down()
-    try:
-        await compose.up(build="TANDEM_IMAGE" not in os.environ)
-        site = await _site(compose, ports, var)
-        await _until_ready(site)
-        yield site
-    finally:
-        await compose.down()
+    await compose.down(keep_data=False)
+    build = "TANDEM_IMAGE" not in os.environ
+    async with contained.up(compose, ports, paths.logs, build=build, keep_data=False):
+        yield await _site(compose, ports, paths.var)
 
 
 async def containers_of(compose: Compose, site: Site) -> Containers:
@@ -100,32 +95,19 @@ async def containers_of(compose: Compose, site: Site) -> Containers:
     return Containers(compose, ids, site.urls)
 
 
-async def _site(compose: Compose, ports: Mapping[str, int], var: Path) -> Site:
+async def _site(compose: Compose, ports: Ports, var: Path) -> Site:
     postgres = await compose.container(POSTGRES)
     # inside the container, where the server trusts its own socket; nothing is published
     inside = ("docker", "exec", "--interactive", "--env", "PGOPTIONS", postgres)
     psql = (*inside, "psql", f"--host={SOCKETS}", f"--username={ADMIN}")
     return Site(
-        urls={s: f"http://{LOOPBACK}:{ports[f'TANDEM_PORT_{s.value.upper()}']}" for s in SERVICES},
+        urls=service_urls(ports),
         databases={s: (*psql, f"--dbname=tandem_{s.value}") for s in SERVICES},
         issuer=f"http://{LOOPBACK}:{ports['TANDEM_PORT_IDENTITY']}",
         inbox=f"http://{LOOPBACK}:{ports['TANDEM_PORT_MAIL_PAGE']}",
         kafka=f"{LOOPBACK}:{ports['TANDEM_KAFKA_PORT']}",
         var=var,
     )
-
-
-async def _until_ready(site: Site) -> None:
-    async def all_ready() -> bool:
-        ports = [urlsplit(url).port or 0 for url in site.urls.values()]
-        return all([await health_is_ready(port) for port in ports])
-
-    try:
-        await wait_until(
-            all_ready, "every service answering that it is ready", within_seconds=READY_SECONDS_MAX
-        )
-    except NotYet as error:
-        raise StartFailed(f"{error}; `docker compose logs` shows why") from None
 
 
 async def sign_in(client: httpx.AsyncClient, issuer: str) -> Mapping[str, str]:

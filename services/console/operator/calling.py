@@ -93,6 +93,8 @@ def address_of(service: Service) -> str:
     if told:
         return told.rstrip("/")
     running = run_state.read(default_paths().run_state)
+    if running and service.value in running.endpoints:  # containers, which are no programs of ours
+        return running.endpoints[service.value]
     ports = {p.name: p.ports[0] for p in running.programs if p.ports} if running else {}
     return f"http://127.0.0.1:{ports.get(service.value, DEFAULT_PORT[service])}"
 

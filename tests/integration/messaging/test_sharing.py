@@ -4,6 +4,7 @@ On real PostgreSQL, with records made here: what is fetched together does not de
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +21,7 @@ from shared.messaging.places import Places
 from shared.messaging.reactions import Reactions
 from shared.messaging.unit_of_work import STATEMENTS, Work
 from shared.messaging.wire import Record, event_headers, event_payload
-from shared.messaging.worker import Worker
+from shared.messaging.worker import BATCH_SECONDS, Worker
 from shared.persistence.database import Tx
 from tests.integration.messaging.rig import (
     ADD_EFFECT,
@@ -29,7 +30,6 @@ from tests.integration.messaging.rig import (
     add_effect,
     consent,
     reactions,
-    world,
 )
 
 pytestmark = pytest.mark.integration
@@ -48,13 +48,34 @@ def record(number: int, offset: int, event: Event, sequence: int) -> Incoming:
     return incoming(Record(COORDINATION, number, offset, key, event_payload(event), encoded, 0))
 
 
+class SteadyTime:
+    """A lease clock on which every reading is as long after the one before it, by default at once.
+
+    A batch ends when its time is up: on the machine's clock a busy machine would decide what
+    shares a transaction.
+    """
+
+    boot_id = "steady"
+
+    def __init__(self, step_seconds: float = 0.0) -> None:
+        self._step_ns = round(step_seconds * 1e9)
+        self._now_ns = 0
+
+    def now_ns(self) -> int:
+        self._now_ns += self._step_ns
+        return self._now_ns
+
+
 class Bench:
     """A worker with its places, at the start of three partitions."""
 
-    def __init__(self, rig: Rig, its_reactions: Reactions[Tx]) -> None:
+    def __init__(
+        self, rig: Rig, its_reactions: Reactions[Tx], *, step_seconds: float = 0.0
+    ) -> None:
         self.rig = rig
         unit = rig.infusion.unit_of_work(Service.INFUSION_SCHEDULING)
-        self.places = Places(rig.infusion.database, world(), NAME, no_alarm)
+        unit.world = replace(unit.world, lease_clock=SteadyTime(step_seconds))
+        self.places = Places(rig.infusion.database, unit.world, NAME, no_alarm)
         self.figures = ConsumerFigures()
         self.worker = Worker(
             its_reactions, unit, self.places, figures=self.figures, alarm=no_alarm,
@@ -134,6 +155,16 @@ async def test_more_than_one_transaction_may_take_is_taken_in_several(rig: Rig) 
     assert await bench.offsets() == [150, 150]
     assert len(await rig.infusion.effects()) == 300
     assert await bench.transactions() >= 2
+
+
+async def test_what_takes_longer_than_one_transaction_may_is_taken_in_several(rig: Rig) -> None:
+    bench = Bench(rig, reactions(), step_seconds=BATCH_SECONDS / 2)
+
+    await bench.take(*(batch_of(number, uuid4(), 4) for number in range(3)))
+
+    assert await bench.transactions() > 1
+    assert await bench.offsets() == [4, 4, 4]
+    assert bench.figures.counted == {"applied": 12}
 
 
 class Kept:

@@ -53,11 +53,14 @@ async def test_every_command_names_the_file_and_the_project(
     docker: Docker, compose: Compose
 ) -> None:
     await compose.up(build=True)
-    await compose.down()
+    await compose.down(keep_data=False)
+    await compose.down(keep_data=True)
 
     assert all("docker-compose.yml --project-name mine" in words for words in docker.words())
     assert docker.words()[0].endswith("up --detach --build")
     assert docker.words()[1].endswith("down --volumes --remove-orphans")
+    assert docker.words()[2].endswith("down --remove-orphans")
+    assert "--volumes" not in docker.words()[2]
 
 
 async def test_a_command_that_fails_says_why(docker: Docker, compose: Compose) -> None:

@@ -169,6 +169,13 @@ def test_optional_tools_start_only_when_asked_for(compose: Compose) -> None:
     assert profiled == {"prometheus", "grafana", "kafbat"}
 
 
+def test_other_peoples_tools_are_asked_by_what_any_busybox_has(compose: Compose) -> None:
+    """Their images hold little, and a tool's own client has other words in other versions."""
+    for name, service in compose["services"].items():
+        if service.get("profiles"):
+            assert service["healthcheck"]["test"][:4] == ["CMD", "wget", "-q", "--spider"], name
+
+
 def compose_commands() -> list[tuple[str, ...]]:
     """The composes of this machine; without any, the file is parsed as YAML alone."""
     found = []
