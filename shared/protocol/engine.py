@@ -71,7 +71,7 @@ def decide(
         undated=_rules(f for f in findings if f.blocks and f.clears_at is None),
         unknown=_rules(f for f in findings if f.blocks and f.is_unknown),
         next_go=_next_go(case, moment, verdict, answers),
-        valid_until=_next_edge(edges, moment.instant, _horizon(case, moment.instant)),
+        valid_until=_valid_until(case, edges, moment.instant),
         zone=protocol.zone,
         as_of=record.as_of,
         assume_other_evidence_current=record.assume,
@@ -159,6 +159,15 @@ def _settling_edges(case: Case) -> Iterator[datetime]:
 def _next_edge(edges: Sequence[datetime], after: datetime, until: datetime) -> datetime | None:
     index = bisect_right(edges, after)
     return edges[index] if index < len(edges) and edges[index] <= until else None
+
+
+def _valid_until(case: Case, edges: Sequence[datetime], issued: datetime) -> datetime | None:
+    """Return when time alone may change the answer; CLR-001 ends a clearance to infuse before."""
+    changes = _next_edge(edges, issued, _horizon(case, issued))
+    if not case.asks_for_infusion:
+        return changes
+    expires = issued + timedelta(hours=case.protocol.clearance.expires_after_hours)
+    return expires if changes is None else min(changes, expires)
 
 
 def _edges_between(case: Case, check: Check, begin: datetime, finish: datetime) -> list[datetime]:
