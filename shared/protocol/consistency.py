@@ -29,8 +29,12 @@ def contradictions(protocol: "Protocol", top: Row) -> Iterator[tuple[int, str]]:
         if name not in protocol.rules:
             yield top.line, f"on_running_stop: rule {name!r} does not exist"
     yield from _disagreements(protocol, top)
+    retired = top.texts("retired")
+    for name in retired:
+        if name in protocol.rules:
+            yield protocol.rules[name].line, f"{name}: retired, but still a rule"
     for concept, rules in protocol.codes.class_rules.items():
-        for name in sorted(rules - set(protocol.rules)):
+        for name in sorted(rules - set(protocol.rules) - set(retired)):
             yield top.line, f"codes: {concept} names rule {name!r}, which does not exist"
 
 

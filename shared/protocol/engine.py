@@ -265,8 +265,8 @@ def _intervals(case: Case, begin: datetime, finish: datetime) -> Iterator[Interv
             yield _interval(case, held[0], at, held[2])
         if held is None or held[2] != said:
             held = (at, findings, said)
-    if held is not None:
-        yield _interval(case, held[0], finish, held[2])
+    assert held is not None  # noqa: S101  (a sweep begins with its own beginning)
+    yield _interval(case, held[0], finish, held[2])
 
 
 _Said = tuple[Verdict, Verdict, tuple[str, ...], tuple[tuple[str, Need], ...], tuple[str, ...]]
@@ -284,14 +284,14 @@ def _said(findings: Sequence[Finding]) -> _Said:
 
 def _needs(findings: Sequence[Finding]) -> tuple[tuple[str, Need], ...]:
     """Return what is due, one entry per item: the rule that asks for the youngest."""
-    found: dict[str, tuple[str, Need]] = {}
+    found: dict[str, tuple[timedelta, str, Need]] = {}
     for finding in findings:
         if finding.blocks and finding.only_evidence:
             for need in finding.needs:
-                known = found.get(need.item)
-                if known is None or _strictness(need) < _strictness(known[1]):
-                    found[need.item] = (finding.rule, need)
-    return tuple(found[item] for item in sorted(found))
+                age, known = _strictness(need), found.get(need.item)
+                if known is None or age < known[0]:
+                    found[need.item] = (age, finding.rule, need)
+    return tuple(found[item][1:] for item in sorted(found))
 
 
 def _strictness(need: Need) -> timedelta:

@@ -119,6 +119,7 @@ def protocol_of(top: Row, codes: Codes, sentences: Sentences) -> Protocol:
     meta, references = top.row("meta"), top.row("references")
     known = {key: references.row(key).text("t") for key in references.names()}
     heads = Heads(known, frozenset(top.texts("on_running_stop")))
+    top.ignore("retired")
     parts = _read_rules(top, heads)
     protocol = Protocol(
         id=meta.text("id"),

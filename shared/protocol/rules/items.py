@@ -20,6 +20,7 @@ from shared.protocol.rules.known import (
     ONE_DAY,
     PRELIMINARY,
     STALE,
+    UNUSABLE,
     metric_edges,
     metric_known,
 )
@@ -140,10 +141,8 @@ def _has_better(case: Case, metric: str, at: Moment, age: Age) -> bool:
 
 def _worst(reasons: set[str]) -> str:
     # What is wrong with a result says more than that one is absent or old.
-    for reason in (IN_ERROR, "DATA-006", PRELIMINARY, MISSING, STALE):
-        if reason in reasons:
-            return reason
-    return MISSING
+    order = (IN_ERROR, UNUSABLE, PRELIMINARY, MISSING, STALE)
+    return min(reasons, key=order.index)
 
 
 def _by_groups(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
