@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help install demo up down doctor clean test test-slow bench check contracts
+.PHONY: help install demo up down doctor clean test test-slow cover mutate bench check contracts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,16 @@ test: install ## all tests that a contributor needs, on real Kafka and PostgreSQ
 
 test-slow: install ## the demo as a process, from start to report and interrupted; some minutes
 	@$(BIN)/pytest tests -m slow $(ARGS)
+
+cover: install ## branch coverage of the protocol and of intake's domain; below 100 % fails
+	@mkdir -p var
+	@COVERAGE_FILE=var/coverage $(BIN)/coverage run --source=shared/protocol,services/intake/domain -m pytest -q \
+		tests/unit/protocol tests/unit/intake tests/unit/permits \
+		--ignore tests/unit/protocol/test_protocol_mutants.py --ignore tests/unit/protocol/test_protocol_properties.py
+	@COVERAGE_FILE=var/coverage $(BIN)/coverage report --show-missing --skip-covered --fail-under=100
+
+mutate: install ## change every number of the rulebook in turn; each must change a worked answer
+	@$(BIN)/python tests/unit/protocol/protocol_mutants.py
 
 bench: install ## goals against floors, up to 15 minutes; ARGS="--only P1,P3", see docs/performance.md
 	@$(BIN)/python -m bench $(ARGS)

@@ -219,7 +219,5 @@ def eligibility_advice(
 
 def _reevaluation(record: Record, earliest: When | None, today: date) -> date:
     if earliest is not None:
-        day = record.time.day_of(earliest)
-        if day > today:
-            return day
+        return record.time.day_of(earliest)
     return today + timedelta(days=record.protocol.tables.reevaluate_after_days)

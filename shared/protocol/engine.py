@@ -71,7 +71,7 @@ def decide(
         undated=_rules(f for f in findings if f.blocks and f.clears_at is None),
         unknown=_rules(f for f in findings if f.blocks and f.is_unknown),
         next_go=_next_go(case, moment, verdict, answers),
-        valid_until=_next_edge(edges, moment.instant, _horizon(case, moment.instant)),
+        valid_until=_valid_until(case, edges, moment.instant),
         zone=protocol.zone,
         as_of=record.as_of,
         assume_other_evidence_current=record.assume,
@@ -159,6 +159,15 @@ def _settling_edges(case: Case) -> Iterator[datetime]:
 def _next_edge(edges: Sequence[datetime], after: datetime, until: datetime) -> datetime | None:
     index = bisect_right(edges, after)
     return edges[index] if index < len(edges) and edges[index] <= until else None
+
+
+def _valid_until(case: Case, edges: Sequence[datetime], issued: datetime) -> datetime | None:
+    """Return when time alone may change the answer; CLR-001 ends a clearance to infuse before."""
+    changes = _next_edge(edges, issued, _horizon(case, issued))
+    if not case.asks_for_infusion:
+        return changes
+    expires = issued + timedelta(hours=case.protocol.clearance.expires_after_hours)
+    return expires if changes is None else min(changes, expires)
 
 
 def _edges_between(case: Case, check: Check, begin: datetime, finish: datetime) -> list[datetime]:
@@ -256,8 +265,8 @@ def _intervals(case: Case, begin: datetime, finish: datetime) -> Iterator[Interv
             yield _interval(case, held[0], at, held[2])
         if held is None or held[2] != said:
             held = (at, findings, said)
-    if held is not None:
-        yield _interval(case, held[0], finish, held[2])
+    assert held is not None  # noqa: S101  (a sweep begins with its own beginning)
+    yield _interval(case, held[0], finish, held[2])
 
 
 _Said = tuple[Verdict, Verdict, tuple[str, ...], tuple[tuple[str, Need], ...], tuple[str, ...]]
@@ -275,14 +284,14 @@ def _said(findings: Sequence[Finding]) -> _Said:
 
 def _needs(findings: Sequence[Finding]) -> tuple[tuple[str, Need], ...]:
     """Return what is due, one entry per item: the rule that asks for the youngest."""
-    found: dict[str, tuple[str, Need]] = {}
+    found: dict[str, tuple[timedelta, str, Need]] = {}
     for finding in findings:
         if finding.blocks and finding.only_evidence:
             for need in finding.needs:
-                known = found.get(need.item)
-                if known is None or _strictness(need) < _strictness(known[1]):
-                    found[need.item] = (finding.rule, need)
-    return tuple(found[item] for item in sorted(found))
+                age, known = _strictness(need), found.get(need.item)
+                if known is None or age < known[0]:
+                    found[need.item] = (age, finding.rule, need)
+    return tuple(found[item][1:] for item in sorted(found))
 
 
 def _strictness(need: Need) -> timedelta:

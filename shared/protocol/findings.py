@@ -5,7 +5,7 @@ decision alone, so that the same facts and protocol give the same bytes at any l
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -314,8 +314,3 @@ def utc(when: datetime) -> datetime:
     if when.tzinfo is None:
         raise ValueError("an instant needs an offset")
     return when.astimezone(UTC)
-
-
-def is_day(when: date | datetime) -> bool:
-    """True for a day, False for an instant."""
-    return not isinstance(when, datetime)

@@ -6,7 +6,7 @@ and class that a rule names exists, and limits do not contradict each other. Any
 reads only the packaged rulebooks or the one file that it is given.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, tzinfo
 from functools import lru_cache
@@ -15,9 +15,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.contracts.vocabulary import Gate
+from shared.protocol.consistency import contradictions
 from shared.protocol.findings import ProtocolRef
 from shared.protocol.lined import Row, RulebookError, read_yaml
 from shared.protocol.rulebook import clinical, rows
+from shared.protocol.rulebook.clearance_section import read_clearance
 from shared.protocol.rulebook.codes import Codes, read_codes
 from shared.protocol.rulebook.heads import Heads
 from shared.protocol.rulebook.plan_section import read_plans
@@ -51,6 +53,7 @@ class Protocol:
     evidence: tuple[rows.EvidenceRule, ...]
     product: ProductRules
     red_flag: rows.Rule
+    clearance: rows.ClearanceRules
     tables: Tables
     codes: Codes
     sentences: Sentences
@@ -104,10 +107,19 @@ def read_protocol(
     coordination: str, codes: str, sentences: str, *, file: str = _FILES[0]
 ) -> Protocol:
     """Return the protocol written in three YAML texts; raises RulebookError."""
-    top = read_yaml(coordination, file)
+    return protocol_of(
+        read_yaml(coordination, file),
+        read_codes(read_yaml(codes, _FILES[1])),
+        read_sentences(read_yaml(sentences, _FILES[2])),
+    )
+
+
+def protocol_of(top: Row, codes: Codes, sentences: Sentences) -> Protocol:
+    """Return the protocol of a rulebook that is already parsed; raises RulebookError."""
     meta, references = top.row("meta"), top.row("references")
     known = {key: references.row(key).text("t") for key in references.names()}
     heads = Heads(known, frozenset(top.texts("on_running_stop")))
+    top.ignore("retired")
     parts = _read_rules(top, heads)
     protocol = Protocol(
         id=meta.text("id"),
@@ -124,12 +136,13 @@ def read_protocol(
         evidence=parts.evidence,
         product=parts.product,
         red_flag=parts.red_flag,
+        clearance=parts.clearance,
         tables=read_tables(top),
-        codes=read_codes(read_yaml(codes, _FILES[1])),
-        sentences=read_sentences(read_yaml(sentences, _FILES[2])),
+        codes=codes,
+        sentences=sentences,
         plans=read_plans(top, known),
     )
-    top.ignore("semantics", "plausible_src", "lab_aliases", "items_src", "units_src")
+    top.ignore("semantics", "plausible_src", "items_src", "units_src")
     top.ignore("on_running_src", "reevaluate_src", "indication_src")
     top.done()
     _cross_check(protocol, top)
@@ -145,6 +158,7 @@ class _Parts:
     evidence: tuple[rows.EvidenceRule, ...]
     product: ProductRules
     red_flag: rows.Rule
+    clearance: rows.ClearanceRules
 
 
 def _read_rules(top: Row, heads: Heads) -> _Parts:
@@ -156,14 +170,15 @@ def _read_rules(top: Row, heads: Heads) -> _Parts:
     patient += [clinical.read_rule(row, heads) for row in top.rows("immune_toxicity")]
     labs = tuple(clinical.lab(row, heads) for row in top.rows("labs"))
     evidence = tuple(clinical.evidence(row, heads) for row in top.rows("evidence"))
-    for section in ("data_rules", "clearance"):
-        for row in top.rows(section):
-            heads.read(row, scope=frozenset(Gate))
+    for row in top.rows("data_rules"):
+        heads.read(row, scope=frozenset(Gate))
+        row.done()
+    clearance = read_clearance(top, heads)
     product = read_product_rules(top, heads)
     patient += [clinical.read_rule(row, heads) for row in top.row("infusion").rows("rules")]
     patient += product.others
     red_flag = heads.read(top.row("red_flag_effect"))
-    return _Parts(tuple(patient), washouts, steroids, labs, evidence, product, red_flag)
+    return _Parts(tuple(patient), washouts, steroids, labs, evidence, product, red_flag, clearance)
 
 
 def _washouts(top: Row, heads: Heads) -> tuple[tuple[rows.WashoutRule, ...], Row]:
@@ -194,44 +209,5 @@ def _zone(meta: Row) -> tzinfo:
 
 
 def _cross_check(protocol: Protocol, top: Row) -> None:
-    for line, message in _contradictions(protocol, top):
+    for line, message in contradictions(protocol, top):
         raise RulebookError(top.file, line, message)
-
-
-def _contradictions(protocol: Protocol, top: Row) -> Iterator[tuple[int, str]]:
-    """Yield what one row says and another denies, with the line of the row at fault."""
-    tables = protocol.tables
-    for evidence in protocol.evidence:
-        if evidence.item not in tables.items:
-            yield evidence.rule.line, f"{evidence.rule.id}: item {evidence.item!r} is not in items"
-    for rule in protocol.patient_rules:
-        yield from _missing_items(rule, tables)
-    for metric in (*protocol.labs, *_metrics(protocol.patient_rules)):
-        if metric.metric not in tables.units and metric.metric != "age":
-            yield metric.rule.line, f"{metric.rule.id}: metric {metric.metric!r} has no unit table"
-    for name in top.texts("on_running_stop"):
-        if name not in protocol.rules:
-            yield top.line, f"on_running_stop: rule {name!r} does not exist"
-    for concept, rules in protocol.codes.class_rules.items():
-        for name in sorted(rules - set(protocol.rules)):
-            yield top.line, f"codes: {concept} names rule {name!r}, which does not exist"
-
-
-def _missing_items(rule: clinical.AnyRule, tables: Tables) -> Iterator[tuple[int, str]]:
-    required: tuple[str, ...] = ()
-    match rule:
-        case rows.RequireRule(at_permit=False, items=items):
-            required = items
-        case rows.ConditionRule(require=items) | rows.AfterInfectionRule(require=items):
-            required = items
-        case rows.PositiveTestRule(negative_item=first, symptom_free_item=second):
-            required = (first, second)
-        case _:
-            pass
-    for item in required:
-        if item not in tables.items:
-            yield rule.rule.line, f"{rule.rule.id}: item {item!r} is not in items"
-
-
-def _metrics(rules: tuple[clinical.AnyRule, ...]) -> Iterator[rows.MetricRule]:
-    return (rule for rule in rules if isinstance(rule, rows.MetricRule))

@@ -7,7 +7,7 @@ has no override; a second person signs every override; nothing here changes a fa
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Literal
 from uuid import UUID
 
 from services.intake.application.answer_questions import Question, decision_for
@@ -27,8 +27,6 @@ from shared.protocol import (
     parse_statement,
 )
 
-#: interfaces: an override lasts at most a day (protocol semantics.override.soft)
-OVERRIDE_HOURS_MAX: Final = 24
 Outcome = Literal["suitable", "postponed", "standard_treatment_first", "not_suitable"]
 
 
@@ -123,8 +121,9 @@ async def sign_override(
     if second.subject == signer.subject:
         raise NotSignableError("second-person", "Another person must sign as well.")
     now = work.world.clock.now()
-    if not now < order.valid_until <= now + timedelta(hours=OVERRIDE_HOURS_MAX):
-        raise NotSignableError("too-long", f"An override ends within {OVERRIDE_HOURS_MAX} hours.")
+    hours = protocol.tables.override_hours_max
+    if not now < order.valid_until <= now + timedelta(hours=hours):
+        raise NotSignableError("too-long", f"An override ends within {hours} hours.")
     statement = {
         "kind": "override",
         "id": f"override/{work.world.ids.new()}",

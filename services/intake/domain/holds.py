@@ -136,11 +136,6 @@ class Hold:
     review_at: datetime | None = None
     releaser: str | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it still closes its gates."""
-        return self.state is not HoldState.RELEASED
-
     def answers(self, order: HoldOrder) -> bool:
         """Whether this is the hold that the order asks for, so that a repetition is harmless."""
         same_subject = (self.case_id, self.kind) == (order.case_id, order.kind)

@@ -247,7 +247,6 @@ def washout(row: Row, heads: Heads) -> rows.WashoutRule:
     if anchor not in {"last_dose", "last_fraction", "procedure"}:
         raise row.bad(f"unknown anchor {anchor!r}")
     default = rows.Course.REGIMEN if anchor == "last_dose" else rows.Course.SINGLE
-    row.ignore("max_fractions")
     days = {
         Gate.COLLECTION: row.whole("c"),
         Gate.INFUSION: row.whole("i"),
@@ -260,6 +259,7 @@ def washout(row: Row, heads: Heads) -> rows.WashoutRule:
         row.whole("lead"),
         row.word("course", rows.Course) if row.has("course") else default,
         row.texts("invalidates"),
+        row.whole_or_none("max_fractions"),
     )
     row.done()
     return read

@@ -27,6 +27,7 @@ class Codes:
     conditions: frozenset[str]
     indications: frozenset[str]
     needing_a_person: frozenset[str]
+    palliative_fractions_max: int
 
     def ingredients(self, name: str) -> tuple[str, ...]:
         """Return the drugs that a name such as "carboplatin + paclitaxel" lists."""
@@ -91,6 +92,7 @@ def read_codes(top: Row) -> Codes:
         conditions=frozenset(row.text("concept") for row in top.rows("conditions")),
         indications=frozenset(top.texts("indications")),
         needing_a_person=frozenset(top.texts("conditions_needing_a_person")),
+        palliative_fractions_max=_fractions(top),
     )
 
 
@@ -112,6 +114,10 @@ def _class_rules(top: Row) -> Mapping[str, frozenset[str]]:
             raise row.bad(f"{concept} is given twice")
         found[concept] = frozenset(row.texts("rules"))
     return found
+
+
+def _fractions(top: Row) -> int:
+    return top.row("reading").row("radiotherapy").whole("palliative_fractions_max")
 
 
 def _observations(top: Row) -> Mapping[tuple[str, str], str]:

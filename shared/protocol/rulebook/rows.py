@@ -207,7 +207,10 @@ class Course(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WashoutRule:
-    """Free days after a treatment (per gate) and before its next planned dose (`lead_days`)."""
+    """Free days after a treatment (per gate) and before its next planned dose (`lead_days`).
+
+    `fractions_max`: radiotherapy of more fractions belongs to another class.
+    """
 
     rule: Rule
     treatment_class: str
@@ -215,6 +218,7 @@ class WashoutRule:
     lead_days: int
     course: Course
     invalidates: tuple[str, ...] = ()
+    fractions_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,7 @@ class SteroidRules:
     absorbable_min_days: int
     oral_local_drugs: frozenset[str]
     replacement: Rule
+    replacement_documented_by: tuple[str, ...]
     premedication: Rule
     unknown: Rule
     pointer: Rule
@@ -272,6 +277,16 @@ class Item:
     members: tuple[str, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
     topics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClearanceRules:
+    """How long a clearance counts (CLR-001), and how fresh it is at the press (CLR-003)."""
+
+    expires: Rule
+    expires_after_hours: int
+    confirmed: Rule
+    confirmed_within_minutes: int
 
 
 @dataclass(frozen=True, slots=True)

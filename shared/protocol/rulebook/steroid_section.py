@@ -58,6 +58,7 @@ def _assembled(
         absorbable_min_days=local.whole("min_days"),
         oral_local_drugs=frozenset(top.texts("steroid_drugs_oral_local")),
         replacement=head["STER-005"],
+        replacement_documented_by=by_id["STER-005"].texts("documented_by"),
         premedication=head["STER-006"],
         unknown=head["STER-007"],
         pointer=pointer,

@@ -144,11 +144,9 @@ def has_fresh_bag(record: Record) -> bool:
 
 
 def _fresh_end(case: Case, bag: Product) -> datetime | None:
-    for rule in case.protocol.product.release:
-        if rule.test == FRESH_CLOCK:
-            found = clock(case, rule, bag)
-            return None if found is None else found.ends
-    return None
+    rules = (rule for rule in case.protocol.product.release if rule.test == FRESH_CLOCK)
+    ends = [found.ends for rule in rules if (found := clock(case, rule, bag)) is not None]
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _infusion_findings(record: Record, at: Moment) -> list[Finding]:

@@ -20,6 +20,7 @@ from shared.protocol.rules.known import (
     ONE_DAY,
     PRELIMINARY,
     STALE,
+    UNUSABLE,
     metric_edges,
     metric_known,
 )
@@ -63,6 +64,8 @@ def item_known(case: Case, name: str, at: Moment, age: Age) -> ItemKnown:
     item = case.protocol.item(name)
     if item.members:
         return _by_members(case, item, at, age)
+    if _is_measured(case.record, item):
+        return _by_groups(case, item, at, age)
     stated = _by_statement(case, item, at, age)
     if stated.is_known or not item.groups:
         return stated
@@ -90,6 +93,13 @@ def _by_members(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
     if item_statements(case.record, item) and not any(values(case.record, m) for m in needed):
         return _by_statement(case, item, at, age)  # its date is judged, its values are assumed
     return KNOWN
+
+
+def _is_measured(record: Record, item: Item) -> bool:
+    """True when results alone speak for the item: then nothing of those results is assumed."""
+    if item_statements(record, item):
+        return False
+    return any(mentioned(record, metric) for group in item.groups for metric in group)
 
 
 def needed_members(case: Case, item: Item) -> tuple[str, ...]:
@@ -131,15 +141,14 @@ def _has_better(case: Case, metric: str, at: Moment, age: Age) -> bool:
 
 def _worst(reasons: set[str]) -> str:
     # What is wrong with a result says more than that one is absent or old.
-    for reason in (IN_ERROR, "DATA-006", PRELIMINARY, MISSING, STALE):
-        if reason in reasons:
-            return reason
-    return MISSING
+    order = (IN_ERROR, UNUSABLE, PRELIMINARY, MISSING, STALE)
+    return min(reasons, key=order.index)
 
 
 def _by_groups(case: Case, item: Item, at: Moment, age: Age) -> ItemKnown:
-    # An item of which something is stated is mentioned: then no part of it is assumed.
-    may_assume = case.record.assume and not item_statements(case.record, item)
+    # An item of which something is or was stated is mentioned: then no part of it is assumed.
+    is_said = item_statements(case.record, item) or _in_error(case.record, item)
+    may_assume = case.record.assume and not is_said
     reasons: set[str] = set()
     lacking: list[str] = []
     about: list[Stated] = []

@@ -55,13 +55,15 @@ def limit_checks(case: Case) -> Iterator[Check]:
     ages = evidence_of(case.record, case.gate)
     labs = {rule.rule.id: rule for rule in case.protocol.labs}
     for rule in _limit_rules(case):
-        age = ages[rule.metric][1] if rule.metric in ages else ANY_AGE
         partner = _partner(rule, labs)
         about = (rule,) if partner is None else (rule, partner)
+        # A stand-in without evidence row of its own is as old as what it stands in for may be.
+        rows = [ages[each.metric] for each in about if each.metric in ages]
+        age = rows[0][1] if rows else ANY_AGE
         days, instants = _edges(case, about, age)
         if rule.bands:
             yield Check(_BandCheck(case, rule, age), days, instants)
-        elif rule.metric not in ages:
+        elif not rows:
             yield Check(_OwnEvidenceCheck(case, rule), days, instants)
         else:
             yield Check(_LimitCheck(case, about, age), days, instants)

@@ -12,6 +12,8 @@ from shared.protocol.clinic_time import Moment
 from shared.protocol.findings import Effect, Finding
 from shared.protocol.rulebook.rows import Rule
 from shared.protocol.rules.check import Case, Check
+from shared.protocol.rules.conditions import condition_edges, present
+from shared.protocol.rules.known import union_edges
 from shared.protocol.rules.steroid_days import (
     ONE_DAY,
     AboveLimit,
@@ -140,8 +142,24 @@ def _commentary(case: Case, use: SteroidUse) -> Iterator[Check]:
     for taken in use.exempt:
         yield Check(_simple(case, rules.exempt, taken, 1, "steroid.exempt"), _edges(taken.days, 1))
     for taken in use.replacement:
-        edges = _edges(taken.days, 1)
-        yield Check(_simple(case, rules.replacement, taken, 1, "steroid.replacement"), edges)
+        yield _replacement(case, use, taken)
+
+
+def _replacement(case: Case, use: SteroidUse, taken: Taken) -> Check:
+    """Documented replacement is shown while the day is within the limit, else STER-001 holds."""
+    rules = case.protocol.steroids
+    said = _simple(case, rules.replacement, taken, 1, "steroid.replacement")
+
+    def find(at: Moment) -> Sequence[Finding]:
+        is_above = any(course.days.covers(at.day) for course in use.above)
+        documented = rules.replacement_documented_by
+        if is_above or not any(present(case.record, name, at) for name in documented):
+            return ()
+        return said(at)
+
+    parts = [condition_edges(case.record, name) for name in rules.replacement_documented_by]
+    parts += [(set(_edges(days, 1)), set()) for days in (taken.days, *(c.days for c in use.above))]
+    return Check(find, *union_edges(parts))
 
 
 def amount(value: Fraction) -> str:

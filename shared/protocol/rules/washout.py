@@ -170,10 +170,16 @@ def washout_checks(case: Case) -> Iterator[Check]:
     """Yield one check per wash-out row that can block, and one per planned dose to confirm."""
     states = row_states(case, case.record.all(PlanChange))
     for state in states:
-        if (state.min_days or state.lead_days) and case.covers(state.row.rule):
+        if _may_say(state) and case.covers(state.row.rule):
             yield Check(_RowCheck(case, state), frozenset(state.edges()))
     yield from _confirmations(case, states)
     yield from _unmapped(case)
+
+
+def _may_say(state: RowState) -> bool:
+    # A row of information is listed while the treatment is given, whether or not it asks for days.
+    is_shown = state.row.rule.effect is Effect.INFO
+    return bool(state.min_days or state.lead_days) or is_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +196,14 @@ class _RowCheck:
             return (self._too_near(day),)
         if state.lead_is_unknown(day):
             return (self._next_unknown(day),)
+        if elapsed == 0 and state.row.rule.effect is Effect.INFO:
+            return (self._given(day),)
         return ()
+
+    def _given(self, day: date) -> Finding:
+        anchor = self.state.anchor(day)
+        assert anchor is not None  # noqa: S101  (elapsed is known)
+        return self._finding("washout.given", anchor[1].fact, since=anchor[0])
 
     def _too_soon(self, day: date, elapsed: int) -> Finding:
         anchor = self.state.anchor(day)

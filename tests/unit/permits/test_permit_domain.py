@@ -11,12 +11,14 @@ from services.intake.domain.holds import (
     REPORTABLE_KINDS,
     SERIOUS_KINDS,
     Hold,
+    HoldOrder,
     HoldScope,
     may_release,
     unprocessed_hold_id,
 )
 from services.intake.domain.permits import (
     DecisionSeen,
+    FindingSeen,
     Outcome,
     Permit,
     ProductSeen,
@@ -276,6 +278,26 @@ def test_a_scope_includes_another_with_no_more_gates_and_doses() -> None:
     assert not both.includes(HoldScope(gates))
     assert not both.includes(HoldScope(gates, doses | {uuid4()}))
     assert not HoldScope(frozenset({Gate.INFUSION}), doses).includes(both)
+
+
+def test_a_hold_answers_an_order_for_the_same_subject_within_its_scope() -> None:
+    hold = a_hold()
+    order = HoldOrder(
+        hold_id=uuid4(), case_id=hold.case_id, kind=hold.kind, scope=hold.scope,
+        on_running=OnRunning.STOP, reporter="berta",
+    )  # fmt: skip
+
+    assert hold.answers(order)
+    assert not hold.answers(replace(order, case_id=uuid4()))
+    assert not hold.answers(replace(order, kind=HoldKind.IDENTITY))
+    narrow = replace(hold, scope=HoldScope(frozenset({Gate.INFUSION}), frozenset({uuid4()})))
+    assert not narrow.answers(replace(order, scope=HoldScope(frozenset({Gate.INFUSION}))))
+
+
+def test_a_decision_names_each_rule_once() -> None:
+    findings = tuple(FindingSeen(rule, "hold", "") for rule in ("WO-RT", "INF-001", "WO-RT"))
+
+    assert a_decision(findings=findings).rules == ("WO-RT", "INF-001")
 
 
 def test_every_kind_of_hold_has_its_policy() -> None:

@@ -135,9 +135,25 @@ def test_the_due_window_of_an_interval_covers_every_step_inside_it() -> None:
 
 
 def test_valid_until_is_the_first_instant_at_which_time_alone_may_change_the_answer() -> None:
-    decision = ask(lab("anc", 2.0, "10*9/L", "2027-03-10"), at="2027-03-10")
+    count = lab("anc", 2.0, "10*9/L", "2027-03-10")
 
+    decision = ask(count, at="2027-03-10", gate="collection")
     assert decision.valid_until == instant("2027-03-14")  # the count is too old from then on
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        ("2027-03-12T10:00", "2027-03-13T10:00"),  # CLR-001: 24 h, the count is good for longer
+        ("2027-03-13T10:00", "2027-03-14"),  # the count is too old before 24 h are over
+    ],
+)
+def test_a_clearance_to_infuse_expires_after_24_hours_or_with_its_evidence(
+    at: str, until: str
+) -> None:
+    decision = ask(lab("anc", 2.0, "10*9/L", "2027-03-10"), at=at)
+
+    assert decision.valid_until == instant(until)
 
 
 def test_next_go_looks_over_a_wash_out() -> None:
