@@ -23,6 +23,8 @@ NUMBER_MAX = 1e12
 """Largest number that any clinical quantity can have; beyond it lies a slip or an attack."""
 NUMBER_MIN = 1e-12
 """Smallest number above zero, for the same reason."""
+_DENIALS = ("doNotPerform", "wasNotTaken", "wasNotGiven", "notGiven", "notPerformed", "notDone")
+"""Booleans of several FHIR versions that turn a resource into its opposite."""
 
 
 class Rejected(Exception):
@@ -102,6 +104,11 @@ def codes(concept: object) -> frozenset[str]:
     if plain:
         return frozenset({plain.lower()})
     return frozenset(coding.code.lower() for coding in _codings_or_none(concept))
+
+
+def denied(resource: Json) -> bool:
+    """Return whether the resource says that what it tells did not take place."""
+    return any(resource.get(element) is True for element in _DENIALS)
 
 
 def _codings_or_none(concept: object) -> tuple[Coding, ...]:

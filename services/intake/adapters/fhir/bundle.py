@@ -13,13 +13,9 @@ from services.intake.adapters.fhir.account import conclude
 from services.intake.adapters.fhir.condition import read_allergy, read_condition
 from services.intake.adapters.fhir.context import Context, Ignored, Result
 from services.intake.adapters.fhir.copies import find_copies
-from services.intake.adapters.fhir.entries import (
-    About,
-    Entry,
-    one_patient,
-    open_entries,
-)
+from services.intake.adapters.fhir.entries import Entry, open_entries
 from services.intake.adapters.fhir.limits import Refused, parse_json
+from services.intake.adapters.fhir.links import make_links
 from services.intake.adapters.fhir.medication import TYPES as MEDICATION_TYPES
 from services.intake.adapters.fhir.medication import Course, read_course
 from services.intake.adapters.fhir.merging import (
@@ -29,7 +25,7 @@ from services.intake.adapters.fhir.merging import (
     name_medications,
 )
 from services.intake.adapters.fhir.observation import read_observation
-from services.intake.adapters.fhir.patient import quiet, read_patient, read_subject
+from services.intake.adapters.fhir.patient import described, read_patient
 from services.intake.adapters.fhir.procedure import (
     read_immunization,
     read_procedure,
@@ -37,6 +33,7 @@ from services.intake.adapters.fhir.procedure import (
 )
 from services.intake.adapters.fhir.reading import BundleReading, Reason
 from services.intake.adapters.fhir.statements import newest_clinical_day
+from services.intake.adapters.fhir.subjects import About, one_patient
 from services.intake.adapters.fhir.terminology import terminology
 
 READERS: Mapping[str, Callable[[Entry, Context], Result]] = MappingProxyType(
@@ -64,23 +61,26 @@ def read_bundle(raw: bytes, *, received_at: datetime | None = None) -> BundleRea
     """
     digest = hashlib.sha256(raw).hexdigest()
     try:
-        listed, links = open_entries(parse_json(raw))
+        listed = open_entries(parse_json(raw))
         entries = [entry for entry in listed if isinstance(entry, Entry)]
+        copies = find_copies(entries)
+        links = make_links(entries, copies.ignored)
         patient, about = one_patient(entries, links)
     except Refused as refusal:
         return BundleReading(digest, problems=refusal.problems)
+    current = [entry for entry in entries if not copies.set_aside(entry)]
+    person = described([entry for entry in current if entry.reference == patient])
     context = Context(
         terms=terminology(),
         links=links,
         received_at=received_at,
         newest_day=newest_clinical_day(entries, received_at),
-        birth=quiet(patient.resource, "birthDate"),
-        death=quiet(patient.resource, "deceasedDateTime"),
+        birth=person.birth,
+        death=person.death,
     )
-    copies = find_copies(entries)
-    answers = _read_all([e for e in entries if not copies.set_aside(e)], about, context)
+    answers = _read_all(current, about, context)
     statements, report = conclude(listed, answers, copies)
-    return BundleReading(digest, read_subject(patient), statements, report)
+    return BundleReading(digest, person.subject, statements, report)
 
 
 def _read_all(

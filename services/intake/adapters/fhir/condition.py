@@ -83,7 +83,8 @@ def _times(resource: Json, context: Context) -> dict[str, str | None]:
     return {
         "onset": onset.start.written if onset else recorded,
         "recorded": recorded,
-        "ended": _end_of(ended).written if ended else None,
+        "ended": _end_of(ended).written_latest if ended else None,
+        "first_positive": onset.start.written_latest if onset else recorded,
     }
 
 
@@ -148,7 +149,7 @@ def _dated_infection(
             return {**content, "status": "confirmed"}, why
     content = {**_infection(infection.type, times), "resolved": resolved}
     if infection.type == "sars_cov_2":
-        content["first_positive"] = times["onset"]
+        content["first_positive"] = times["first_positive"]
     state = f"resolved {resolved[:10]}" if resolved else "counts as active"
     return content, f"{infection.type} infection, {state}"
 

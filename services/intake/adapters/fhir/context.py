@@ -10,8 +10,9 @@ from datetime import date, datetime
 from typing import Any
 
 from services.intake.adapters.fhir.access import Json, Rejected, mapping, mappings, text
-from services.intake.adapters.fhir.entries import Entry, Links
-from services.intake.adapters.fhir.moments import Moment, moment
+from services.intake.adapters.fhir.entries import Entry
+from services.intake.adapters.fhir.links import Links
+from services.intake.adapters.fhir.moments import Moment, Precision, moment
 from services.intake.adapters.fhir.reading import Reason
 from services.intake.adapters.fhir.terminology import Terminology
 
@@ -122,6 +123,14 @@ class Context:
             raise Rejected(Reason.BAD_DATE, "the period ends before it begins", pointer)
         first = start or end
         return Span(first, end, is_period=True) if first else None
+
+    def over_by(self, resource: Json, *elements: str) -> Moment:
+        """Return the last day that something ended on an unstated day can have had.
+
+        It was over when it was written down; without that day, on the newest day of the bundle.
+        """
+        written = moment(self.recorded(resource, *elements), "/meta/lastUpdated")
+        return written or Moment(self.newest_day, self.newest_day, Precision.DAY)
 
     def recorded(self, resource: Json, *elements: str) -> str | None:
         """Return when this was written down: the first of ``elements``, else meta.lastUpdated."""

@@ -4,6 +4,7 @@ Invariant: a daily dose is stated only when amount, unit and frequency are all g
 leaves the milligrams out, which the steroid rules read as unknown.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -34,7 +35,7 @@ _EVERY_DAY_MAX_HOURS = Decimal(24)
 def amount_mg(dosage: Json, mg_per_unit: float | None) -> Decimal | None:
     """Return the milligrams of one dose, or None when amount or unit are not known."""
     for part in (*mappings(dosage.get("doseAndRate")), dosage):
-        given = mapping(part.get("doseQuantity") or part.get("dose"))
+        given = mapping(part.get("doseQuantity") or part.get("dose") or part.get("quantity"))
         value = number(given.get("value"))
         if value is not None:
             return _to_mg(Decimal(str(value)), (unit_of(given) or "").lower(), mg_per_unit)
@@ -50,18 +51,23 @@ def _to_mg(value: Decimal, unit: str, mg_per_unit: float | None) -> Decimal | No
 
 
 def times_per_day(dosage: Json) -> Decimal | None:
-    """Return how often a day a dose is taken, None when unknown or less than daily."""
+    """Return how often a day a dose is taken, None when unknown, a range or less than daily."""
     timing = mapping(dosage.get("timing"))
     repeat = mapping(timing.get("repeat"))
-    frequency, period = number(repeat.get("frequency")), number(repeat.get("period"))
-    hours = _HOURS_PER_UNIT.get(text(repeat.get("periodUnit")) or "")
-    if frequency and period and hours and frequency > 0 and period > 0:
-        every_hours = Decimal(str(period)) * hours
-        if every_hours > _EVERY_DAY_MAX_HOURS:
-            return None
-        return Decimal(str(frequency)) * _HOURS_PER_DAY / every_hours
+    if repeat.get("frequencyMax") is not None or repeat.get("periodMax") is not None:
+        return None
+    every = _every(repeat)
+    if every is not None:
+        frequency, hours = every
+        return None if hours > _EVERY_DAY_MAX_HOURS else frequency * _HOURS_PER_DAY / hours
     known = [_TIMES_PER_DAY[code] for code in codes(timing.get("code")) if code in _TIMES_PER_DAY]
     return Decimal(known[0]) if known else None
+
+
+def _as_needed(dosage: Json) -> bool:
+    reasons = ("asNeededCodeableConcept", "asNeededFor")
+    given = [dosage.get(element) for element in ("asNeededBoolean", "asNeeded")]
+    return True in given or any(dosage.get(element) is not None for element in reasons)
 
 
 def daily_mg(dosages: Sequence[Json], mg_per_unit: float | None) -> float | None:
@@ -75,7 +81,7 @@ def daily_mg(dosages: Sequence[Json], mg_per_unit: float | None) -> float | None
     total = Decimal(0)
     for dosage in dosages:
         amount, times = amount_mg(dosage, mg_per_unit), times_per_day(dosage)
-        if amount is None or times is None or dosage.get("asNeededBoolean") is True:
+        if amount is None or times is None or _as_needed(dosage):
             return None
         total += amount * times
     return plain(total)
@@ -94,15 +100,35 @@ def bounds(dosage: Json, pointer: str) -> tuple[Moment | None, Moment | None]:
     return moment(period.get("start"), f"{at}/start"), moment(period.get("end"), f"{at}/end")
 
 
-def bounds_days(dosage: Json) -> timedelta | None:
-    """Return how long one dosage runs, from boundsDuration in days or weeks."""
+def length_of(dosage: Json) -> timedelta | None:
+    """Return how long one dosage runs, from boundsDuration or from the number of its doses."""
     repeat = mapping(mapping(dosage.get("timing")).get("repeat"))
     duration = mapping(repeat.get("boundsDuration"))
     value = number(duration.get("value"))
     days = {"d": 1, "wk": 7}.get((unit_of(duration) or "").lower())
-    if value is None or days is None or not 0 < value * days < timedelta.max.days // 1000:
+    if value is not None and days is not None:
+        return _days(value * days)
+    doses, every = number(repeat.get("countMax")) or number(repeat.get("count")), _every(repeat)
+    if not doses or every is None:
         return None
-    return timedelta(days=value * days)
+    frequency, hours = every
+    # Doses that do not fill their last period still need all of it: the end is late, never early.
+    periods = math.ceil(Decimal(str(doses)) / frequency)
+    return _days(math.ceil(periods * hours / _HOURS_PER_DAY))
+
+
+def _days(amount: float) -> timedelta | None:
+    return timedelta(days=amount) if 0 < amount < timedelta.max.days // 1000 else None
+
+
+def _every(repeat: Json) -> tuple[Decimal, Decimal] | None:
+    """Return (times, per hours), None when either is unknown or a range."""
+    frequency, period = number(repeat.get("frequency")), number(repeat.get("period"))
+    unit = repeat.get("periodUnit") or repeat.get("periodUnits")  # the older name
+    hours = _HOURS_PER_UNIT.get(text(unit) or "")
+    if not frequency or not period or not hours or frequency < 0 or period < 0:
+        return None
+    return Decimal(str(frequency)), Decimal(str(period)) * hours
 
 
 def events(dosage: Json, pointer: str) -> list[Moment]:
@@ -122,6 +148,6 @@ def scheduled_doses(dosages: Sequence[Json], pointer: str, mg_per_unit: float | 
     for index, dosage in enumerate(dosages):
         amount = amount_mg(dosage, mg_per_unit)
         for event in events(dosage, f"{pointer}/{index}"):
-            dose = {"day": event.written}
+            dose = {"day": event.written_latest}
             found.append(dose | ({"mg": plain(amount)} if amount is not None else {}))
     return found

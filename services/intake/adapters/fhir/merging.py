@@ -14,7 +14,13 @@ from datetime import date, timedelta
 from services.intake.adapters.fhir.access import Rejected
 from services.intake.adapters.fhir.context import Context, Draft, Ignored, Result, Stated, Supports
 from services.intake.adapters.fhir.entries import Entry
-from services.intake.adapters.fhir.medication import ERROR, Course, encounter_of, medication_entry
+from services.intake.adapters.fhir.medication import (
+    ERROR,
+    ORDERS,
+    Course,
+    encounter_of,
+    medication_entry,
+)
 from services.intake.adapters.fhir.reading import Reason
 
 Answers = dict[int, Result | Rejected]
@@ -73,13 +79,13 @@ def bring_together(courses: Sequence[Course]) -> dict[int, Result]:
     """Return the result of each medication entry, orders joined with their administrations."""
     valid = [course for course in courses if course.status != ERROR]
     given = _given(c for c in valid if c.entry.type == "MedicationAdministration")
-    routes = _routes(c for c in valid if c.entry.type == "MedicationRequest")
+    routes = _routes(c for c in valid if c.entry.type in ORDERS)
     results: dict[int, Result] = {}
     for course in courses:
         if course.entry.type == "MedicationAdministration":
             route = next((routes[p] for p in _places(course) if p in routes), None)
             results[course.entry.index] = _stated(replace(course, route=course.route or route))
-        elif course.entry.type == "MedicationRequest" and course.status != ERROR:
+        elif course.entry.type in ORDERS and course.status != ERROR:
             results[course.entry.index] = _ordered(course, given)
         else:
             results[course.entry.index] = _stated(course)

@@ -56,6 +56,14 @@ class Moment:
         """The moment as an ISO string: an instant, or the first day it can mean."""
         return self.instant.isoformat() if self.instant else self.first_day.isoformat()
 
+    @property
+    def written_latest(self) -> str:
+        """The moment as an ISO string: an instant, or the last day it can mean.
+
+        Of an imprecise end or dose the last day counts: a wash-out then ends later, never sooner.
+        """
+        return self.instant.isoformat() if self.instant else self.last_day.isoformat()
+
     def is_after(self, now: datetime) -> bool:
         """Return whether the moment lies in the future of ``now`` (aware)."""
         if self.instant is not None and self.instant.tzinfo is not None:

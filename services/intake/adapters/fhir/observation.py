@@ -99,7 +99,7 @@ def _times(resource: Json, context: Context) -> dict[str, Any]:
 
 
 def _collected(resource: Json, context: Context) -> Span | None:
-    specimen = context.links.find(resource.get("specimen"))
+    specimen = context.links.find(resource.get("specimen"), "Specimen")
     if specimen is None:
         return None
     return context.span(mapping(specimen.resource.get("collection")), "collected")
@@ -133,7 +133,7 @@ def _content(
 
 
 def _specimen(node: Json, context: Context) -> str | None:
-    found = context.links.find(node.get("specimen"))
+    found = context.links.find(node.get("specimen"), "Specimen")
     return found.reference if found else text(reference_text(node.get("specimen")))
 
 

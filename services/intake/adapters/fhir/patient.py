@@ -3,9 +3,18 @@
 Invariant: names, identifiers and addresses never enter a statement.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from services.intake.adapters.fhir.access import Json, Rejected, mapping, mappings, text
+from services.intake.adapters.fhir.access import (
+    Json,
+    Rejected,
+    fingerprint,
+    mapping,
+    mappings,
+    text,
+)
 from services.intake.adapters.fhir.context import Context, Draft, Stated
 from services.intake.adapters.fhir.entries import Entry
 from services.intake.adapters.fhir.moments import Moment, Precision, moment
@@ -27,8 +36,32 @@ def read_subject(entry: Entry) -> Subject:
         identifiers=tuple(_identifiers(resource)),
         family=text(family[0]) if isinstance(family, list) and family else text(family),
         given=tuple(filter(None, map(text, given))) if isinstance(given, list) else (),
-        birth_date=_exact(quiet(resource, "birthDate")),
+        birth_date=_exact(_quiet(resource, "birthDate")),
         sex=_sex(resource),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The bundle's patient: who it is, and the dates between which everything else must lie."""
+
+    subject: Subject
+    birth: Moment | None
+    death: Moment | None
+
+
+def described(copies: Sequence[Entry]) -> Person:
+    """Return the patient of a bundle from the copies of the Patient that count (at least one).
+
+    Of copies that contradict each other the earliest birth and death count, and the same one gives
+    the name whatever the order of entries.
+    """
+    births = [_quiet(entry.resource, "birthDate") for entry in copies]
+    deaths = [_quiet(entry.resource, "deceasedDateTime") for entry in copies]
+    return Person(
+        read_subject(min(copies, key=lambda entry: fingerprint(entry.resource))),
+        min(filter(None, births), key=lambda found: found.first_day, default=None),
+        min(filter(None, deaths), key=lambda found: found.last_day, default=None),
     )
 
 
@@ -41,7 +74,7 @@ def _identifiers(resource: Json) -> list[Identifier]:
     return found
 
 
-def quiet(resource: Json, element: str) -> Moment | None:
+def _quiet(resource: Json, element: str) -> Moment | None:
     """Return a date of the patient, or None when it cannot be read."""
     try:
         return moment(resource.get(element), f"/{element}")

@@ -4,6 +4,7 @@ Invariant: a procedure that was not done states nothing; one that is running has
 end its newest fraction has.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from services.intake.adapters.fhir.access import (
@@ -11,6 +12,7 @@ from services.intake.adapters.fhir.access import (
     Rejected,
     codes,
     codings,
+    denied,
     label,
     mappings,
     number,
@@ -47,8 +49,8 @@ def read_procedure(entry: Entry, context: Context) -> Result:
         reason = context.terms.reading["not_used"][concept]
         return Ignored(Reason.CODE_NOT_NEEDED, f"{name}: {reason}")
     status = codes(resource.get("status"))
-    if status & _NOT_DONE:
-        return Ignored(Reason.NOT_DONE, f"{name}: {next(iter(status))}")
+    if status & _NOT_DONE or denied(resource):
+        return Ignored(Reason.NOT_DONE, f"{name}: {', '.join(sorted(status)) or 'not done'}")
     rule = context.terms.reading["procedures"].get(concept)
     if rule is None:
         return Ignored(Reason.CODE_NOT_NEEDED, f"{name}: no rule reads this code")
@@ -64,6 +66,8 @@ def read_procedure(entry: Entry, context: Context) -> Result:
 
 def _drafts(resource: Json, rule: Json, span: Span, context: Context) -> list[Draft]:
     running = bool(codes(resource.get("status")) & _RUNNING)
+    if span.is_period and span.end is None and not running:
+        span = replace(span, end=context.over_by(resource))
     common = {
         "effective": span.start.written,
         "recorded": context.recorded(resource),
@@ -118,11 +122,9 @@ def _days(span: Span, running: bool) -> dict[str, Any]:
     if running:
         return {"from": span.start.written}
     end = span.end
-    if end is None or end.first_day == span.start.first_day:
-        # Of an imprecise date the last day counts: the wash-out then ends later, not sooner.
-        exact = span.start.first_day == span.start.last_day
-        return {"day": span.start.written if exact else span.start.last_day.isoformat()}
-    return {"from": span.start.written, "to": end.written}
+    if end is not None and end.last_day > span.start.first_day:
+        return {"from": span.start.written, "to": end.written_latest}
+    return {"day": span.start.written_latest}
 
 
 def _course(resource: Json) -> str:
@@ -162,7 +164,7 @@ def read_immunization(entry: Entry, context: Context) -> Result:
     coded = codings(resource.get("vaccineCode"), "/vaccineCode")
     name = label(resource.get("vaccineCode"))
     status = codes(resource.get("status"))
-    if "not-done" in status or resource.get("notGiven") is True:
+    if "not-done" in status or denied(resource):
         return Ignored(Reason.NOT_DONE, f"{name}: not given")
     span = context.span(resource, "occurrence", "date")
     if span is None:
