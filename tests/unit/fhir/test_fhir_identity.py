@@ -195,7 +195,11 @@ def test_a_masked_patient_is_read() -> None:
     reading = read(person, observation())
 
     assert reading.counts.used == 2
-    assert reading.report[0].warnings == ("birthDate is masked", "gender is masked")
+    assert reading.report[0].warnings == (
+        "birthDate is masked",
+        "gender is masked",
+        "name is masked",
+    )
     assert "birth_date" not in reading.statements[0]
 
 

@@ -97,14 +97,16 @@ def test_jennys_evidence_on_file() -> None:
 @pytest.mark.parametrize(
     ("reference", "reason", "words"),
     [
-        ("Observation/genomic-variant-jenny-m", Reason.CODE_NOT_NEEDED, "no rule"),
-        ("DiagnosticReport/genomics-report-jenny-m", Reason.CODE_NOT_NEEDED, "not evidence"),
+        ("Observation/genomic-variant-jenny-m", Reason.NO_RULE, "genomic"),
+        ("DiagnosticReport/genomics-report-jenny-m", Reason.NO_RULE, "genomic"),
+        ("Observation/tumor-marker-test-her2-jenny-m", Reason.NO_RULE, "tumour marker"),
+        ("Observation/tumor-size-jenny-m", Reason.NO_RULE, "the report itself counts"),
         ("Procedure/us-core-procedure-mammogram-jenny-m", Reason.CODE_NOT_NEEDED, "no rule"),
         ("Condition/us-core-condition-anxiety-jenny-m", Reason.CODE_NOT_NEEDED, "checklist"),
-        ("Practitioner/us-core-practitioner-kyle-anydoc", Reason.TYPE_NOT_NEEDED, "not used"),
+        ("Practitioner/us-core-practitioner-kyle-anydoc", Reason.TYPE_NOT_NEEDED, "colleague"),
         (
             "Observation/tnm-clinical-primary-tumor-category-jenny-m",
-            Reason.CODE_NOT_NEEDED,
+            Reason.NO_RULE,
             "stage group",
         ),
     ],

@@ -1,6 +1,7 @@
 """Procedures, vaccinations and reports as treatments, doses and evidence."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fhir_builders import (
@@ -16,7 +17,10 @@ from fhir_builders import (
 )
 
 from services.intake.adapters.fhir import Outcome, Reason
+from shared.protocol import Record, load_protocol, parse_statement
+from shared.protocol.facts import Treatment
 
+ZONE = ZoneInfo("Europe/Istanbul")
 CVX = "http://hl7.org/fhir/sid/cvx"
 INTENT = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-procedure-intent"
 SESSIONS = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-sessions"
@@ -91,32 +95,63 @@ def test_running_radiotherapy_has_no_end_though_its_newest_fraction_has() -> Non
     assert "to" not in found
 
 
+UID = "Procedure?identifier=urn:dicom:uid|urn:oid:1.2.3"
+NAMED = [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}]
+
+
+def course(identity: str, day: str, status: str, versions: str | None) -> dict[str, Any]:
+    """One of several resources of a course that began on 2026-02-01; `day` is its newest."""
+    return radiotherapy(
+        identity,
+        CURATIVE,
+        1,
+        status=status,
+        identifier=NAMED,
+        performedPeriod={"start": "2026-02-01", "end": day},
+    ) | ({"meta": {"versionId": versions}} if versions else {})
+
+
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [
+        (("2026-02-01", "in-progress", "1"), ("2026-03-12", "completed", "6")),
+        # Each resource id counts its own versions, so a later one may have the smaller number.
+        (("2026-02-20", "in-progress", "9"), ("2026-03-12", "completed", "1")),
+        (("2026-03-12", "in-progress", "1"), ("2026-03-12", "completed", "2")),
+        (("2026-03-12", "in-progress", "1"), ("2026-03-12", "completed", "1")),
+        (("2026-02-20", "in-progress", None), ("2026-03-12", "completed", None)),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("order", [1, -1])
-def test_two_versions_of_one_course_give_the_newer_one_in_either_order(order: int) -> None:
-    uid = [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}]
-    early = radiotherapy(
-        "early", CURATIVE, 1, status="in-progress", identifier=uid, meta={"versionId": "1"}
-    )
-    late = radiotherapy("late", CURATIVE, 5, identifier=uid, meta={"versionId": "6"})
+def test_of_two_versions_of_one_course_the_newer_one_counts_in_either_order(
+    early: tuple[str, str, str | None],
+    late: tuple[str, str, str | None],
+    together: bool,
+    order: int,
+) -> None:
+    versions = [course("early", *early), course("late", *late)][::order]
 
-    reading = read(*[early, late][::order])
+    bundles = [versions] if together else [[one] for one in versions]
 
-    (found,) = [s for s in reading.statements if s["kind"] == "treatment"]
-    assert (found["id"], found["version"]) == (
-        "Procedure?identifier=urn:dicom:uid|urn:oid:1.2.3",
-        6,
-    )
-    assert found["to"] == "2026-03-12"
+    facts = [
+        parse_statement(dict(statement), zone=ZONE)
+        for entries in bundles
+        for statement in read(*entries).statements
+    ]
+    known = [fact for fact in facts if not isinstance(fact, tuple)]
+    assert len(known) == len(facts)
+    (found,) = Record(load_protocol(), known).all(Treatment)
+    assert (found.id, str(found.first), str(found.last)) == (UID, "2026-02-01", "2026-03-12")
+
+
+def test_an_older_version_of_a_course_says_so() -> None:
+    early = course("early", "2026-02-01", "in-progress", "1")
+    late = course("late", "2026-03-12", "completed", "6")
+
+    reading = read(late, early)
+
     assert line_of(reading, "Procedure/early").reason == Reason.OLDER_VERSION
-
-
-def test_versions_of_one_course_in_two_bundles_share_their_id() -> None:
-    uid = [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}]
-    first = only(radiotherapy("early", CURATIVE, 1, identifier=uid, meta={"versionId": "1"}))
-    second = only(radiotherapy("late", CURATIVE, 5, identifier=uid, meta={"versionId": "6"}))
-
-    assert first["id"] == second["id"]
-    assert (first["version"], second["version"]) == (1, 6)
 
 
 def test_combined_chemoradiotherapy_is_both() -> None:
@@ -187,9 +222,18 @@ def test_a_procedure_that_was_not_done_states_nothing(status: str) -> None:
     assert (line.outcome, line.reason) == (Outcome.IGNORED, Reason.NOT_DONE)
 
 
-@pytest.mark.parametrize("code", ["430193006", "387713003", "171207006"])
-def test_procedures_that_no_rule_reads_are_ignored(code: str) -> None:
-    assert line_of(read(procedure("t1", code)), "Procedure/t1").reason == Reason.CODE_NOT_NEEDED
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("430193006", Reason.NO_RULE),
+        ("387713003", Reason.NO_RULE),
+        ("171207006", Reason.CODE_NOT_NEEDED),
+    ],
+)
+def test_procedures_that_no_rule_reads_are_ignored(code: str, reason: Reason) -> None:
+    line = line_of(read(procedure("t1", code)), "Procedure/t1")
+
+    assert (line.outcome, line.reason) == (Outcome.IGNORED, reason)
 
 
 def test_a_procedure_without_a_day_is_rejected() -> None:

@@ -218,7 +218,12 @@ def test_what_is_ignored_says_why(expected: dict[str, Any]) -> None:
         if line.outcome == Outcome.IGNORED
     )
 
-    assert set(reasons) <= {Reason.TYPE_NOT_NEEDED, Reason.CODE_NOT_NEEDED, Reason.OLDER_VERSION}
+    assert set(reasons) <= {
+        Reason.TYPE_NOT_NEEDED,
+        Reason.CODE_NOT_NEEDED,
+        Reason.NO_RULE,
+        Reason.OLDER_VERSION,
+    }
 
 
 def test_conditional_references_without_a_target_do_no_harm() -> None:

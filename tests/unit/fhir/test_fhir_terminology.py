@@ -130,3 +130,40 @@ def test_an_infection_without_days_is_chronic() -> None:
 def test_the_rulebook_is_read_once() -> None:
     assert isinstance(terminology(), Terminology)
     assert terminology() is terminology()
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("76388-713-25", "busulfan"), ("51144-050-01", "brentuximab_vedotin")]
+)
+def test_a_package_code_resolves_to_its_cytotoxic_ingredient(code: str, name: str) -> None:
+    found = terminology().drug((Coding("http://hl7.org/fhir/sid/ndc", code, ""),))
+
+    assert found is not None
+    assert (found.names, found.classes) == ((name,), ("cytotoxic_systemic",))
+
+
+@pytest.mark.parametrize(
+    ("system", "code"),
+    [
+        ("http://snomed.info/sct", "409720004"),
+        ("http://snomed.info/sct", "405931009"),
+        ("http://snomed.info/sct", "405916000"),
+        ("http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl", "C133427"),
+    ],
+)
+def test_the_stage_groups_of_childhood_cancers_are_stages(system: str, code: str) -> None:
+    assert terminology().observation((Coding(system, code, ""),)) == "stage_group"
+
+
+def test_every_concept_that_is_not_used_says_why_and_is_known() -> None:
+    concepts = {
+        row["concept"] for key in ("observations", "conditions", "procedures") for row in BOOK[key]
+    }
+
+    assert set(BOOK["reading"]["not_used"]) <= concepts
+    assert all(BOOK["reading"]["not_used"].values())
+
+
+def test_a_type_that_is_not_read_says_why_and_an_unlisted_one_too() -> None:
+    assert "not what was taken" in terminology().type_not_used("MedicationDispense")
+    assert terminology().type_not_used("Slot") == "no rule reads resources of this type"

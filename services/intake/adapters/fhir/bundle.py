@@ -14,6 +14,7 @@ from services.intake.adapters.fhir.condition import read_allergy, read_condition
 from services.intake.adapters.fhir.context import Context, Ignored, Result
 from services.intake.adapters.fhir.copies import find_copies
 from services.intake.adapters.fhir.entries import Entry, open_entries
+from services.intake.adapters.fhir.immunization import read_immunization
 from services.intake.adapters.fhir.limits import Refused, parse_json
 from services.intake.adapters.fhir.links import make_links
 from services.intake.adapters.fhir.medication import TYPES as MEDICATION_TYPES
@@ -26,15 +27,13 @@ from services.intake.adapters.fhir.merging import (
 )
 from services.intake.adapters.fhir.observation import read_observation
 from services.intake.adapters.fhir.patient import described, read_patient
-from services.intake.adapters.fhir.procedure import (
-    read_immunization,
-    read_procedure,
-    read_report,
-)
+from services.intake.adapters.fhir.procedure import read_procedure
 from services.intake.adapters.fhir.reading import BundleReading, Reason
+from services.intake.adapters.fhir.report import read_report
 from services.intake.adapters.fhir.statements import newest_clinical_day
 from services.intake.adapters.fhir.subjects import About, one_patient
 from services.intake.adapters.fhir.terminology import terminology
+from services.intake.adapters.fhir.whole import check_meaning, with_masks
 
 READERS: Mapping[str, Callable[[Entry, Context], Result]] = MappingProxyType(
     {
@@ -97,7 +96,10 @@ def _read_all(
             courses.append(found)
         else:
             answers[entry.index] = found
-    answers.update(bring_together(courses))
+    together = bring_together(courses)
+    for course in courses:
+        index = course.entry.index
+        answers[index] = with_masks(course.entry.resource, together[index])
     merge_procedures(entries, courses, answers)
     keep_newest(entries, answers)
     name_medications(entries, courses, answers, context)
@@ -107,9 +109,12 @@ def _read_all(
 def _read(entry: Entry, about: About, context: Context) -> Course | Answer:
     read = read_course if entry.type in MEDICATION_TYPES else READERS.get(entry.type)
     if read is None:
-        return Ignored(Reason.TYPE_NOT_NEEDED, f"{entry.type}: not used")
+        said = context.terms.type_not_used(entry.type)
+        return Ignored(Reason.TYPE_NOT_NEEDED, f"{entry.type}: {said}")
     if about.patient is None:
         if about.elsewhere:
             return Ignored(Reason.NOT_THE_PATIENT, about.problem)
         raise Rejected(Reason.UNRESOLVED, about.problem, "/subject")
-    return read(entry, context)
+    check_meaning(entry.resource)
+    found = read(entry, context)
+    return found if isinstance(found, Course) else with_masks(entry.resource, found)

@@ -47,9 +47,9 @@ def read_condition(entry: Entry, context: Context) -> Result:
     if match is None:
         message = f"{name}: not in the terminology; listed for the checklist only"
         return Ignored(Reason.CODE_NOT_NEEDED, message)
-    if match.concept in context.terms.reading["not_used"]:
-        reason = context.terms.reading["not_used"][match.concept]
-        return Ignored(Reason.CODE_NOT_NEEDED, f"{name}: {reason}")
+    unused = context.terms.not_used(match.concept)
+    if unused:
+        return Ignored(Reason.NO_RULE, f"{name}: {unused}")
     times = _times(resource, context)
     content, message = _content(resource, match, times, context)
     common = {

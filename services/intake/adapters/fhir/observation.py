@@ -22,6 +22,7 @@ from services.intake.adapters.fhir.access import (
 from services.intake.adapters.fhir.context import Context, Draft, Ignored, Result, Span, Stated
 from services.intake.adapters.fhir.entries import Entry, reference_text
 from services.intake.adapters.fhir.reading import Reason
+from services.intake.adapters.fhir.whole import absent_reason
 
 STATUS = {
     "registered": None,
@@ -48,16 +49,16 @@ def read_observation(entry: Entry, context: Context) -> Result:
     name = label(resource["code"])
     if concept is None:
         return Ignored(Reason.CODE_NOT_NEEDED, f"{name}: no rule reads this code")
-    if concept in context.terms.reading["not_used"]:
-        return Ignored(
-            Reason.CODE_NOT_NEEDED, f"{name}: {context.terms.reading['not_used'][concept]}"
-        )
+    unused = context.terms.not_used(concept)
+    if unused:
+        return Ignored(Reason.NO_RULE, f"{name}: {unused}")
     status = result_status(resource)
     if status is None:
         return Ignored(Reason.NO_VALUE, f"{name}: registered, no result yet")
     drafts = _drafts(resource, concept, coded, status, context)
     if not drafts:
-        return Ignored(Reason.NO_VALUE, f"{name}: no value")
+        why = absent_reason(resource)
+        return Ignored(Reason.NO_VALUE, f"{name}: no value{f' ({why})' if why else ''}")
     return Stated(tuple(drafts), f"{name}: {concept}")
 
 

@@ -11,7 +11,6 @@ from services.intake.adapters.fhir.access import (
     Json,
     Rejected,
     fingerprint,
-    mapping,
     mappings,
     text,
 )
@@ -104,9 +103,7 @@ def read_patient(entry: Entry, context: Context) -> Stated:
         "deceased": _deceased(resource, context),
         "recorded": context.recorded(resource),
     }
-    masked = [key for key in ("birthDate", "gender") if mapping(resource.get(f"_{key}"))]
-    warnings = tuple(f"{key} is masked" for key in masked)
-    return Stated((Draft(content),), "patient", warnings)
+    return Stated((Draft(content),), "patient")
 
 
 def _deceased(resource: Json, context: Context) -> str | bool | None:

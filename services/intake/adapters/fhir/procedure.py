@@ -1,4 +1,4 @@
-"""Procedure, Immunization and DiagnosticReport -> treatment, medication and evidence statements.
+"""Procedure -> treatment, medication, condition and evidence statements.
 
 Invariant: a procedure that was not done states nothing; one that is running has no end, whatever
 end its newest fraction has.
@@ -28,7 +28,6 @@ from services.intake.adapters.fhir.context import (
     codes_stated,
 )
 from services.intake.adapters.fhir.entries import Entry
-from services.intake.adapters.fhir.observation import result_status
 from services.intake.adapters.fhir.reading import Reason
 
 _NOT_DONE = frozenset({"not-done", "preparation", "cancelled", "aborted", "suspended"})
@@ -45,9 +44,9 @@ def read_procedure(entry: Entry, context: Context) -> Result:
     name = label(resource["code"])
     if concept is None:
         return Ignored(Reason.CODE_NOT_NEEDED, f"{name}: no rule reads this code")
-    if concept in context.terms.reading["not_used"]:
-        reason = context.terms.reading["not_used"][concept]
-        return Ignored(Reason.CODE_NOT_NEEDED, f"{name}: {reason}")
+    unused = context.terms.not_used(concept)
+    if unused:
+        return Ignored(Reason.NO_RULE, f"{name}: {unused}")
     status = codes(resource.get("status"))
     if status & _NOT_DONE or denied(resource):
         return Ignored(Reason.NOT_DONE, f"{name}: {', '.join(sorted(status)) or 'not done'}")
@@ -80,7 +79,7 @@ def _drafts(resource: Json, rule: Json, span: Span, context: Context) -> list[Dr
             "kind": "medication",
             "name": "chemotherapy",
             "class": [rule["medication"]],
-            "doses": [_days(span, running)],
+            "doses": [days_of(span, running)],
             "codes": codes_stated(context, resource["code"]),
         }
         drafts.append(Draft({**content, **common}, "#chemotherapy" if several else ""))
@@ -110,7 +109,7 @@ def _treatment(
         "kind": "treatment",
         "class": [kind],
         "name": label(resource["code"]),
-        **_days(span, running),
+        **days_of(span, running),
         "codes": codes_stated(context, resource["code"]),
     }
     suffix = f"#{rule['treatment']}" if several else ""
@@ -118,7 +117,8 @@ def _treatment(
     return Draft({**content, **common}, suffix, identity)
 
 
-def _days(span: Span, running: bool) -> dict[str, Any]:
+def days_of(span: Span, running: bool) -> dict[str, Any]:
+    """Return the day or days of something done; what is running has no end."""
     if running:
         return {"from": span.start.written}
     end = span.end
@@ -156,57 +156,3 @@ def _radiotherapy_class(resource: Json, context: Context) -> str:
     )
     few = fractions and max(fractions) <= rule["palliative_fractions_max"]
     return str(rule["class_palliative"] if palliative and few else rule["class_otherwise"])
-
-
-def read_immunization(entry: Entry, context: Context) -> Result:
-    """Return the vaccination as a dose of its vaccine class; an unknown vaccine has no class."""
-    resource = entry.resource
-    coded = codings(resource.get("vaccineCode"), "/vaccineCode")
-    name = label(resource.get("vaccineCode"))
-    status = codes(resource.get("status"))
-    if "not-done" in status or denied(resource):
-        return Ignored(Reason.NOT_DONE, f"{name}: not given")
-    span = context.span(resource, "occurrence", "date")
-    if span is None:
-        raise Rejected(Reason.MISSING, "no date of vaccination", "/occurrenceDateTime")
-    vaccine = context.terms.vaccine(coded)
-    content = {
-        "kind": "medication",
-        "name": name,
-        "class": [vaccine] if vaccine else None,
-        "doses": [_days(span, running=False)],
-        "effective": span.start.written,
-        "recorded": context.recorded(resource, "recorded"),
-        "status": _ERROR if _ERROR in status else "final",
-        "codes": [*codes_stated(context, resource.get("vaccineCode")), *_atc_vaccines(vaccine)],
-    }
-    return Stated((Draft(content),), f"{name}: {vaccine or 'live or not is unknown'}")
-
-
-def _atc_vaccines(vaccine: str | None) -> list[dict[str, str]]:
-    # Rules treat an unmapped drug by its ATC group; an unlisted vaccine is at least a vaccine.
-    return [] if vaccine else [{"system": "http://www.whocc.no/atc", "code": "J07"}]
-
-
-def read_report(entry: Entry, context: Context) -> Result:
-    """Return pathology, imaging or echocardiography as evidence on file."""
-    resource = entry.resource
-    name = label(resource.get("code"))
-    item = context.terms.report(codings(resource.get("code"), "/code"))
-    if item is None:
-        message = f"{name}: not evidence in itself; its results are read as observations"
-        return Ignored(Reason.CODE_NOT_NEEDED, message)
-    status = result_status(resource)
-    if status is None:
-        return Ignored(Reason.NO_VALUE, f"{name}: registered, no report yet")
-    span = context.span(resource, "effective")
-    if span is None:
-        raise Rejected(Reason.MISSING, "no date of the examination", "/effectiveDateTime")
-    content = {
-        "kind": "evidence",
-        "item": item,
-        "effective": span.start.written,
-        "recorded": context.recorded(resource, "issued"),
-        "status": status,
-    }
-    return Stated((Draft(content),), f"{name}: {item}")

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     # ignored
     TYPE_NOT_NEEDED = "resource-type-not-needed"
     CODE_NOT_NEEDED = "code-not-in-terminology"
+    NO_RULE = "no-rule-reads-it"
+    MASKED = "withheld-by-the-sender"
     NOT_DONE = "not-done-or-cancelled"
     DUPLICATE = "duplicate-entry"
     OLDER_VERSION = "older-version"
@@ -46,6 +48,7 @@ class Reason(StrEnum):
     AFTER_DEATH = "after-death"
     UNRESOLVED = "unresolved-reference"
     BEFORE_BIRTH = "before-birth"
+    MODIFIED = "modified-meaning"
 
 
 class ProblemCode(StrEnum):

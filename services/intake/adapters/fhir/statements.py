@@ -16,6 +16,8 @@ from services.intake.adapters.fhir.entries import Entry
 VERSION_DIGITS_MAX = 9
 """A longer meta.versionId is no counter; it is replaced like an absent one."""
 _CONTENT_SPACE = 10**8
+_COUNTER_SPACE = 10**3
+"""How many versions of one day are told apart by their counter."""
 _CLINICAL_DATES = (
     "effectiveDateTime",
     "effectivePeriod",
@@ -38,7 +40,7 @@ def statement(entry: Entry, draft: Draft, *, copy: str = "") -> dict[str, Any]:
     return {
         "kind": body.pop("kind"),
         "id": (draft.identity or entry.reference) + copy + draft.suffix,
-        "version": version(entry.resource, body),
+        "version": (identity_version if draft.identity else version)(entry.resource, body),
         **body,
         "source": f"FHIR {entry.reference}",
     }
@@ -57,6 +59,20 @@ def version(resource: Json, body: Json) -> int:
         return own
     content = int(fingerprint([resource, body]), 16) % _CONTENT_SPACE
     return newest_day(resource).toordinal() * _CONTENT_SPACE + content
+
+
+def identity_version(resource: Json, body: Json) -> int:
+    """Return a version that orders resources of different ids which name one thing.
+
+    Each of them counts its own ``meta.versionId``, so the newest day inside comes first, then that
+    counter, then whether it is finished.
+    """
+    counter = min(version_number(resource) or 0, _COUNTER_SPACE - 1)
+    finished = resource.get("status") == "completed"
+    below = _CONTENT_SPACE // _COUNTER_SPACE // 2
+    content = int(fingerprint([resource, body]), 16) % below
+    day = newest_day(resource).toordinal()
+    return ((day * _COUNTER_SPACE + counter) * 2 + finished) * below + content
 
 
 def version_number(resource: Json) -> int | None:

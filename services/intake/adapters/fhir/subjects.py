@@ -54,7 +54,8 @@ def about(entry: Entry, links: Links) -> About:
     if entry.type == "Patient":
         return About(entry.reference)
     named = [_resolve(reference, links) for reference in _subjects(entry.resource)]
-    actors = [_resolve(reference, links) for reference in _participants(entry.resource)]
+    further = [*_participants(entry.resource), *_subjects_inside(entry.resource)]
+    actors = [_resolve(reference, links) for reference in further]
     known = [one for one in (*named, *actors) if one.patient is not None]
     if not known or (named and named[0].patient is None):
         first = named[0] if named else NOBODY
@@ -79,6 +80,11 @@ def _participants(resource: Json) -> list[Any]:
     parts = [part for element in _ACTORS for part in mappings(resource.get(element))]
     actors = [mapping(part.get("actor")) for part in parts[:REFERENCES_MAX]]
     return [actor for actor in actors if "Patient" in bare(actor)]
+
+
+def _subjects_inside(resource: Json) -> list[Any]:
+    parts = mappings(resource.get("contained"))[:REFERENCES_MAX]
+    return [reference for part in parts for reference in _subjects(part)]
 
 
 def _references(value: object) -> list[Any]:

@@ -126,6 +126,15 @@ class Terminology:
         """Return the short name of a coding's system (RxNorm, LOINC …), or its URL."""
         return self._systems.get(coding.system, coding.system)
 
+    def not_used(self, concept: str) -> str | None:
+        """Return why a known concept is not used, or None when it is."""
+        found = self.reading["not_used"].get(concept)
+        return str(found) if found else None
+
+    def type_not_used(self, kind: str) -> str:
+        """Return why resources of this type are not read."""
+        return str(self.reading["types_not_used"].get(kind, "no rule reads resources of this type"))
+
     def drug(self, codings: tuple[Coding, ...]) -> DrugMatch | None:
         """Return what is known of a drug, by product, ingredient or ATC; None when unmapped."""
         for coding in codings:
