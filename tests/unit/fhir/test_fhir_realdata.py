@@ -1,5 +1,6 @@
 """Reference material that may not be copied: read where it exists, beside the checkout."""
 
+import gzip
 import json
 from collections import Counter
 from datetime import UTC, datetime
@@ -156,9 +157,27 @@ def test_every_other_file_is_read_or_refused_with_a_located_reason() -> None:
         assert reading.refused or reading.report
         for problem in reading.problems:
             assert problem.message
+            assert problem.pointer
             assert problem.code in {
                 ProblemCode.NOT_A_BUNDLE,
                 ProblemCode.NO_PATIENT,
                 ProblemCode.NO_ENTRIES,
                 ProblemCode.SEVERAL_PATIENTS,
             }
+
+
+def test_every_rejection_names_a_place_that_is_in_its_file() -> None:
+    bundles = [*SMART, *CODEX, *SHARED.glob("mcode-extraction-framework/*.json")]
+    rejected = 0
+
+    for path in bundles:
+        raw_bytes = path.read_bytes()
+        content = json.loads(gzip.decompress(raw_bytes) if path.suffix == ".gz" else raw_bytes)
+        for line in read_path(path).report:
+            if line.outcome == Outcome.REJECTED:
+                rejected += 1
+                # The last part may be the element that is missing; all above it must be there.
+                node: Any = content
+                for part in line.pointer.split("/")[1:-1]:
+                    node = node[int(part)] if isinstance(node, list) else node[part]
+    assert rejected > 24

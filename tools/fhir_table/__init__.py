@@ -1,0 +1,1 @@
+"""Writes the page that tells what the FHIR reader uses from each real bundle."""
