@@ -1,0 +1,1 @@
+"""Feeds damaged real bundles to the FHIR reader: mutations, seeds, and what must always hold."""
