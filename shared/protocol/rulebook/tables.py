@@ -11,6 +11,7 @@ from fractions import Fraction
 from shared.protocol.lined import Row
 from shared.protocol.rulebook.plans import ChecklistRow
 from shared.protocol.rulebook.rows import CockcroftGault, Item, UnitTable
+from shared.protocol.rulebook.spelling import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +82,22 @@ def _units(top: Row) -> Mapping[str, UnitTable]:
         row = section.row(name)
         factors = row.row("factors")
         offsets = row.row_or_none("offsets")
-        table = UnitTable(
-            {unit: factors.number(unit) for unit in factors.names()},
-            {} if offsets is None else {unit: offsets.number(unit) for unit in offsets.names()},
-        )
+        table = UnitTable(_spelled(factors), {} if offsets is None else _spelled(offsets))
         for metric in row.texts("metrics"):
             if metric in found:
                 raise row.bad(f"{metric} already has a unit table")
             found[metric] = table
         row.done()
+    return found
+
+
+def _spelled(row: Row) -> Mapping[str, Fraction]:
+    """Return the numbers by unit in one spelling; two spellings of a unit must agree."""
+    found: dict[str, Fraction] = {}
+    for unit in row.names():
+        number = row.number(unit)
+        if found.setdefault(spelled(unit), number) != number:
+            raise row.bad(f"{unit} is {spelled(unit)}, which has another number")
     return found
 
 

@@ -15,6 +15,7 @@ from shared.protocol.clinic_time import ClinicTime, Moment, full_years
 from shared.protocol.facts import Lab, Measured, Patient, Performance, Stated, Vital
 from shared.protocol.record import Record
 from shared.protocol.resolution import BEFORE_ALL
+from shared.protocol.rulebook.spelling import spelled
 from shared.protocol.rulebook.tables import Tables
 from shared.protocol.words import FactStatus, Sex
 
@@ -200,7 +201,7 @@ def _word(stated: str, tables: Tables) -> bool | None:
 def _converted(stated: str, fact: Measured, tables: Tables) -> Fraction | None:
     """Return the amount in the rule's unit, or None when the unit is not known."""
     table = tables.units.get(tables.hold_only.get(stated, stated))
-    unit = (fact.unit or "1").strip()
+    unit = spelled(fact.unit or "1")
     if table is None or unit not in table.factors or isinstance(fact.value, str):
         return None
     amount = (Fraction(fact.value) + table.offsets.get(unit, Fraction(0))) * table.factors[unit]
