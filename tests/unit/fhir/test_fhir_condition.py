@@ -53,6 +53,8 @@ def test_a_cancer_is_a_condition_with_its_concept_onset_and_code() -> None:
         ("C18.2", "colon_cancer"),
         ("C79.31", "metastasis_brain"),
         ("C79.51", "metastasis_other"),
+        ("C7B.8", "metastasis_other"),
+        ("C67.9", "cancer_site_unstated"),
         ("I50.32", "heart_failure"),
         ("G35", "multiple_sclerosis"),
     ],
@@ -269,3 +271,34 @@ def test_sepsis_left_active_since_2020_in_a_real_bundle_is_not_current() -> None
 
     assert line.outcome == Outcome.USED
     assert "listed as active since 2020-03-12" in line.message
+
+
+MCODE = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-"
+
+
+@pytest.mark.parametrize(
+    ("profile", "concept_of_it"),
+    [
+        ("primary-cancer-condition", "cancer_site_unstated"),
+        ("secondary-cancer-condition|4.0.0", "metastasis_other"),
+    ],
+)
+def test_a_cancer_with_an_unlisted_code_is_known_by_its_profile(
+    profile: str, concept_of_it: str
+) -> None:
+    cancer = condition("c1", "999999999", meta={"profile": [5, f"{MCODE}{profile}"]})
+
+    assert only(cancer)["concept"] == concept_of_it
+
+
+def test_a_listed_code_says_more_than_the_profile() -> None:
+    cancer = condition("c1", "254837009", meta={"profile": [f"{MCODE}primary-cancer-condition"]})
+
+    assert only(cancer)["concept"] == "breast_cancer"
+
+
+@pytest.mark.parametrize("profile", ["us-core-condition", "https://x.example/mcode-primary"])
+def test_another_profile_makes_no_cancer(profile: str) -> None:
+    reading = read(condition("c1", "999999999", meta={"profile": [profile]}))
+
+    assert line_of(reading, "Condition/c1").reason == Reason.CODE_NOT_NEEDED

@@ -13,6 +13,7 @@ from services.intake.adapters.fhir.access import (
     codes,
     codings,
     label,
+    mapping,
     mappings,
     text,
 )
@@ -43,6 +44,7 @@ def read_condition(entry: Entry, context: Context) -> Result:
     if resource.get("code") is None:
         raise Rejected(Reason.MISSING, "no code", "/code")
     match = context.terms.condition(codings(resource["code"], "/code"))
+    match = match or context.terms.claimed(_profiles(resource))
     name = label(resource["code"])
     if match is None:
         message = f"{name}: not in the terminology; listed for the checklist only"
@@ -61,6 +63,11 @@ def read_condition(entry: Entry, context: Context) -> Result:
     if match.stage or mappings(resource.get("stage")):
         drafts += _stage(_verification(resource, match), common, context)
     return Stated(tuple(drafts), f"{name}: {message}")
+
+
+def _profiles(resource: Json) -> list[str]:
+    given = mapping(resource.get("meta")).get("profile")
+    return [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
 
 
 def _stage(status: str, common: Json, context: Context) -> list[Draft]:

@@ -176,6 +176,13 @@ class Terminology:
         row = rows[0]
         return ConditionMatch(row["concept"], bool(row.get("suspected")), row.get("stage"))
 
+    def claimed(self, profiles: Iterable[str]) -> ConditionMatch | None:
+        """Return the concept of a condition by the profiles that its sender claims for it."""
+        known = self.reading["condition_profiles"]
+        found = (known[name] for profile in profiles if (name := profile.split("|")[0]) in known)
+        concept = next(found, None)
+        return ConditionMatch(str(concept)) if concept else None
+
     def infection(self, concept: str) -> InfectionKind | None:
         """Return how an infection concept counts, or None when it is no infection."""
         row = self._infections.get(concept)
