@@ -214,3 +214,36 @@ def test_placeholder_dates_of_the_patient_cost_the_patient_entry_only() -> None:
 
 def test_a_birth_date_without_a_day_is_not_taken_as_a_day() -> None:
     assert "birth_date" not in read(patient(birthDate="1966-05")).statements[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "warnings"),
+    [
+        (
+            {"deceasedDateTime": "YYYY-MM-DD"},
+            ("/deceasedDateTime: not a date: 'YYYY-MM-DD'",),
+        ),
+        (
+            {
+                "_deceasedDateTime": {
+                    "extension": [{"url": "http://x/data-absent-reason", "valueCode": "masked"}]
+                }
+            },
+            ("deceasedDateTime is masked",),
+        ),
+        ({"deceasedBoolean": True}, ()),
+    ],
+)
+def test_a_death_on_an_unknown_day_is_a_death(
+    fields: dict[str, object], warnings: tuple[str, ...]
+) -> None:
+    reading = read(patient(**fields))
+
+    assert reading.statements[0]["deceased"] is True
+    assert reading.report[0].warnings == warnings
+
+
+def test_a_death_that_lies_ahead_is_rejected() -> None:
+    line = read(patient(deceasedDateTime="2027-01-01")).report[0]
+
+    assert (line.outcome, line.reason) == (Outcome.REJECTED, Reason.FUTURE_DATE)

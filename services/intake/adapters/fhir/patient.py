@@ -18,6 +18,7 @@ from services.intake.adapters.fhir.context import Context, Draft, Stated
 from services.intake.adapters.fhir.entries import Entry
 from services.intake.adapters.fhir.moments import Moment, Precision, moment
 from services.intake.adapters.fhir.reading import Identifier, Reason, Subject
+from services.intake.adapters.fhir.whole import withheld
 
 _SEXES = frozenset({"female", "male", "other", "unknown"})
 IDENTIFIERS_MAX = 50
@@ -96,21 +97,29 @@ def read_patient(entry: Entry, context: Context) -> Stated:
     birth = moment(resource.get("birthDate"), "/birthDate")
     if birth is not None:
         context.happened(birth, "/birthDate")
+    died, warnings = _deceased(resource, context)
     content = {
         "kind": "patient",
         "birth_date": birth.written if birth and birth.precision is Precision.DAY else None,
         "sex": _sex(resource),
-        "deceased": _deceased(resource, context),
+        "deceased": died,
         "recorded": context.recorded(resource),
     }
-    return Stated((Draft(content),), "patient")
+    return Stated((Draft(content),), "patient", warnings)
 
 
-def _deceased(resource: Json, context: Context) -> str | bool | None:
-    died = context.at(resource, "deceasedDateTime")
+def _deceased(resource: Json, context: Context) -> tuple[str | bool | None, tuple[str, ...]]:
+    """Return the time of death, True when it is not known, and what is wrong with it."""
+    try:
+        died = context.at(resource, "deceasedDateTime")
+    except Rejected as rejection:
+        if rejection.reason is not Reason.BAD_DATE:
+            raise
+        # That somebody died must not be lost with a date that cannot be read.
+        return True, (f"{rejection.pointer}: {rejection.message}",)
     if died is not None:
-        return died.written
+        return died.written, ()
     flag = resource.get("deceasedBoolean")
     if flag is not None and not isinstance(flag, bool):
         raise Rejected(Reason.WRONG_TYPE, "expected true or false", "/deceasedBoolean")
-    return True if flag else None
+    return True if flag or "deceasedDateTime" in withheld(resource) else None, ()
