@@ -14,9 +14,10 @@ import uvloop
 T = TypeVar("T")
 
 #: new objects between two looks at the youngest (Python: 700); a batch of events fits in
-YOUNG_OBJECTS: Final = 20_000
-#: looks at the younger generation between two at the next older one
-LOOKS_BETWEEN: Final = 20
+YOUNG_OBJECTS: Final = 10_000
+#: looks at the younger generation between two at the next older one (as Python has it); more would
+#: let cycles of long-lived objects pile up
+LOOKS_BETWEEN: Final = 10
 
 
 def run_until_done(work: Coroutine[Any, Any, T]) -> T:

@@ -26,7 +26,7 @@ from shared.messaging.stack import Messaging
 from shared.messaging.topics import catalogue_topics
 from shared.messaging.wakes import PostgresWakes
 from shared.observability.figures import Figures
-from shared.observability.tracing import OtelTracer
+from shared.observability.otel import OtelTracer
 from shared.persistence.migrations import migrate
 from shared.persistence.postgres import PostgresDatabase
 from shared.ports import NO_TRACER, World

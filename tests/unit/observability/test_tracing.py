@@ -1,6 +1,8 @@
 """Tracing: off by default, on by OTEL_* settings; the context is kept, no error text is told."""
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -11,12 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from shared.contracts.vocabulary import Service
-from shared.observability.tracing import (
-    ExporterMissingError,
-    OtelTracer,
-    begin_tracing,
-    spanned,
-)
+from shared.observability.otel import ExporterMissingError, OtelTracer
+from shared.observability.tracing import begin_tracing, spanned
 from shared.ports import NO_TRACER
 from shared.web.requests import trace_from
 
@@ -124,3 +122,15 @@ def test_the_console_exporter_is_at_hand() -> None:
     end()
 
     assert tracer.begin("x", "server").is_own
+
+
+def test_a_service_that_does_not_trace_does_not_load_the_sdk() -> None:
+    asked = (
+        "import sys, services.intake.bootstrap; "
+        "print(sum(name.startswith('opentelemetry.sdk') for name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout.strip() == "0"
