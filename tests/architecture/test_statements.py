@@ -1,4 +1,4 @@
-"""Every SQL statement that code asks for by name exists, and no other SQL is written in code."""
+"""SQL that code asks for by name exists and is given what it takes; no other is in code."""
 
 import ast
 import importlib
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from shared.persistence.statements import Statements
+from shared.persistence.statements import Statements, parse_statements
 from tests.architecture.tree import Module, modules
 
 #: where SQL stands in code: the runner of migrations, the connection's own settings, and one probe
@@ -46,6 +46,33 @@ def missing_statements(module: Module, names: Mapping[str, object]) -> Iterator[
             yield f"{module.path}:{line} {name}[{key!r}] does not exist"
 
 
+def miscounted_arguments(module: Module, names: Mapping[str, object]) -> Iterator[str]:
+    """Calls that give a statement another number of arguments than it has parameters.
+
+    Where arguments are starred their number is not in the text; tests that run it tell.
+    """
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Call(
+                args=[ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=key)), *given]
+            ) if not any(isinstance(one, ast.Starred) for one in given):
+                statements = names.get(name)
+                if isinstance(statements, Statements) and key in statements:
+                    wanted = parameters(statements[key].sql)
+                    if wanted != len(given):
+                        yield (
+                            f"{module.path}:{node.lineno} {key} takes {wanted}, given {len(given)}"
+                        )
+            case _:
+                continue
+
+
+def parameters(sql: str) -> int:
+    """The highest $n outside of comments."""
+    code = re.sub(r"--.*", "", sql)
+    return max((int(number) for number in re.findall(r"\$(\d+)", code)), default=0)
+
+
 def sql_in_code(module: Module) -> Iterator[str]:
     """String constants and f-strings of a module that are SQL."""
     for node in ast.walk(module.tree):
@@ -62,6 +89,7 @@ def test_every_statement_asked_for_exists() -> None:
         if "STATEMENTS" in module.text or "load_statements" in module.text:
             names = vars(importlib.import_module(module.name))
             faults += list(missing_statements(module, names))
+            faults += list(miscounted_arguments(module, names))
             looked_at += sum(isinstance(value, Statements) for value in names.values())
 
     assert faults == []
@@ -84,6 +112,15 @@ def test_a_planted_wrong_name_is_found() -> None:
 
     assert list(missing_statements(module, {"STATEMENTS": Statements({})})) == [
         "shared/x.py:1 STATEMENTS['no_such'] does not exist"
+    ]
+
+
+def test_a_planted_wrong_number_of_arguments_is_found() -> None:
+    module = Module("shared/x.py", 'tx.run(STATEMENTS["two"], a)\ntx.run(STATEMENTS["two"], *b)')
+    statements = parse_statements("-- name: two\n-- not $3\nSELECT $1, $2, $1")
+
+    assert list(miscounted_arguments(module, {"STATEMENTS": statements})) == [
+        "shared/x.py:1 two takes 2, given 1"
     ]
 
 
