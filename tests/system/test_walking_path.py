@@ -71,7 +71,12 @@ async def test_events_delivered_again_have_no_second_effect(deployment: Deployme
         return all(state == ["suspended"] * 8 for state in states)
 
     await eventually(all_suspended, "every course suspended")
-    before = [await staff.alerts(c, h["hold_id"]) for c, h in zip(cases, holds, strict=True)]
+
+    async def alerts_of_all() -> list[list[dict[str, int]]]:
+        found = [await staff.alerts(c, h["hold_id"]) for c, h in zip(cases, holds, strict=True)]
+        return found if all(found) else []
+
+    before = await eventually(alerts_of_all, "an alert about every hold")
 
     # Both consumers are put back to the beginning of every partition: all events come again.
     reached: dict[Service, int] = {}
@@ -85,7 +90,7 @@ async def test_events_delivered_again_have_no_second_effect(deployment: Deployme
         return all(now >= then for now, then in zip(totals, reached.values(), strict=True))
 
     await eventually(caught_up, "the rewound consumers at the end again")
-    after = [await staff.alerts(c, h["hold_id"]) for c, h in zip(cases, holds, strict=True)]
+    after = await alerts_of_all()
     assert [[a["version"] for a in alerts] for alerts in after] == [
         [a["version"] for a in alerts] for alerts in before
     ]

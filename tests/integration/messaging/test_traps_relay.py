@@ -134,7 +134,7 @@ class Poisoned(KafkaSink):
     async def send(self, record: Outgoing) -> Awaitable[Delivery]:
         self.sent[record.partition] += 1
         if self.sent[record.partition] == 5:
-            ahead = record._replace(timestamp_ms=record.timestamp_ms + 7_200_000)
+            ahead = replace(record, timestamp_ms=record.timestamp_ms + 7_200_000)
             refused = await super().send(ahead)
             with contextlib.suppress(KafkaError):
                 await refused

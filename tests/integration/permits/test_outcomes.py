@@ -129,13 +129,9 @@ async def test_an_acknowledgement_of_another_epoch_does_not_count(site: Site) ->
     assert isinstance(ack.data, ManufacturingHoldAcknowledged)
     stale = ack.data.model_copy(update={"epoch": 7, "in_flight": InFlight.NONE})
 
-    await site.apply_at_intake(type(ack)(**{**_fields(ack), "data": stale}))
+    await site.apply_at_intake(ack._replace(data=stale))
 
     assert (await site.hold_row(answer.hold.hold_id))["state"] == "RECORDED"
-
-
-def _fields(envelope: Any) -> dict[str, Any]:
-    return {name: getattr(envelope, name) for name in envelope.__slots__}
 
 
 async def test_effective_by_lapse_and_not_a_moment_before(own_site: Site) -> None:

@@ -40,7 +40,7 @@ def test_every_gate_is_decided() -> None:
 
 
 def test_a_finding_of_substance_asks_for_a_hold_over_the_gates_it_shuts() -> None:
-    changes = hold_changes(assess(PROTOCOL, stated(SEPSIS), NOW), frozenset())
+    changes = hold_changes(assess(PROTOCOL, stated(SEPSIS), NOW), {})
     by_rule = {hold.finding.rule: hold.gates for hold in changes.to_place}
 
     # INF-002 has collection and infusion in its scope; thaw and hand-out go with infusion
@@ -51,10 +51,10 @@ def test_a_finding_of_substance_asks_for_a_hold_over_the_gates_it_shuts() -> Non
 
 def test_a_hold_is_placed_once_and_released_when_its_finding_is_gone() -> None:
     shut = assess(PROTOCOL, stated(SEPSIS), NOW)
-    keys = {hold.finding.hold_key for hold in hold_changes(shut, frozenset()).to_place}
+    placed = {hold.finding.hold_key: hold.gates for hold in hold_changes(shut, {}).to_place}
 
-    assert hold_changes(shut, keys).to_place == ()
-    assert hold_changes(assess(PROTOCOL, (), NOW), keys).to_release == keys
+    assert hold_changes(shut, placed).to_place == ()
+    assert hold_changes(assess(PROTOCOL, (), NOW), placed).to_release == placed.keys()
 
 
 def test_only_news_for_the_worse_worsens_a_gate() -> None:
