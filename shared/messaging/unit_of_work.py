@@ -166,8 +166,10 @@ async def write_outbox(tx: Tx, rows: Sequence[OutboxRow]) -> None:
 
     The cases are locked by the caller.
     """
-    if rows:
-        await tx.run(STATEMENTS["emit"], *zip(*rows, strict=True))
+    if len(rows) == 1:
+        await tx.run(STATEMENTS["emit"], *rows[0])
+    elif rows:
+        await tx.run(STATEMENTS["emit_all"], *zip(*rows, strict=True))
 
 
 class UnitOfWork(Generic[R]):
@@ -202,8 +204,9 @@ class UnitOfWork(Generic[R]):
         return Work(self.repository(tx), tx, self.world, self.source, cause, bulk)
 
     def woken(self, work: Work[R]) -> None:
-        """Tells the relay, counts, and runs what waited for the commit of `work`."""
-        self._wake()
+        """Tells the relay when something was emitted, counts, and runs what waited for the commit."""
+        if work.told:
+            self._wake()
         if self._count is not None:
             for event in work.told:
                 self._count(event)
