@@ -65,6 +65,13 @@ SELECT pg_try_advisory_lock($1::int, hashtext($2::text))
 -- For this session: commits are not waited for until they are on disk. Order among them stays.
 SELECT set_config('synchronous_commit', 'off', false)
 
+-- name: outbox_oldest
+-- The oldest rows, in commit order of each case. No row is locked. $2: cases whose partition is busy
+-- or resting. Where it answers fewer than $1, there are no others, and nothing needs to go first.
+SELECT id, topic, case_id, headers, payload FROM outbox
+WHERE case_id <> ALL($2::uuid[])
+ORDER BY id LIMIT $1
+
 -- name: outbox_batch
 -- The next rows to send, those of cases with a safety row first, each case in commit order. No row
 -- is locked. $2: cases whose partition is busy or resting.

@@ -155,6 +155,7 @@ class Relay:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._dead_rows = 0
+        self._crowded = False
         self._counts: dict[str, int] = {}
         self._running: dict[Partition, tuple[asyncio.Task[None], _Pipeline]] = {}
         self._resting: dict[Partition, _Rest] = {}
@@ -236,10 +237,7 @@ class Relay:
             self._wake.clear()
             if self._suspected and not self._running:
                 await self._replace()
-            rows = await session.rows(
-                STATEMENTS["outbox_batch"], self._batch_rows, self._held_cases()
-            )
-            started = await self._start(rows)
+            started = await self._start(await self._next_rows(session))
             if self._running:
                 await self._wait_for_pipelines(idle=not started)
                 await self._reap(session)
@@ -247,6 +245,17 @@ class Relay:
                 await wait_set(self._world.waiter, self._wake, POLL_SECONDS)
         await settled_within(self._world.waiter, self._tasks(), STOP_WITHIN_SECONDS)
         await self._reap(session)
+
+    async def _next_rows(self, session: Tx) -> Sequence[Row]:
+        """The rows to send next: all there are or, of more than a batch, urgent cases first."""
+        held = self._held_cases()
+        if not self._crowded:
+            rows = await session.rows(STATEMENTS["outbox_oldest"], self._batch_rows, held)
+            if len(rows) < self._batch_rows:
+                return rows
+        rows = await session.rows(STATEMENTS["outbox_batch"], self._batch_rows, held)
+        self._crowded = len(rows) == self._batch_rows
+        return rows
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [task for task, _ in self._running.values()]

@@ -204,7 +204,7 @@ class UnitOfWork(Generic[R]):
         return Work(self.repository(tx), tx, self.world, self.source, cause, bulk)
 
     def woken(self, work: Work[R]) -> None:
-        """Tells the relay when something was emitted, counts, and runs what waited for the commit."""
+        """Tells the relay of events, counts them, and runs what waited for the commit."""
         if work.told:
             self._wake()
         if self._count is not None:
