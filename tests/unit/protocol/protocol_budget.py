@@ -20,6 +20,7 @@ PARTS = {
     "what-if leaves no trace": 0.10,
     "what-if of nothing": 0.10,
     "what-if differences": 0.05,
+    "boundaries": 0.05,
 }
 
 
