@@ -232,3 +232,14 @@ def test_an_answered_finding_is_no_blocker() -> None:
 
     assert [b.findings[0].effect for b in why(ecog)] == [Effect.REVIEW]
     assert why(ecog, review) == []
+
+
+def test_a_blocker_is_shown_with_what_to_do_and_by_whom() -> None:
+    (stale,) = why(STALE["consent"])
+    (held,) = why(PLANTS["chemo"])
+
+    shown = stale.to_json(PROTOCOL.zone)
+    assert (shown["items"], shown["clears_at"]) == (["consent"], None)
+    assert len(shown["owners"]) == 1
+    # WO-CHEMO: given on the 9th, 3 free days before an infusion
+    assert held.to_json(PROTOCOL.zone)["clears_at"] == "2027-03-12"
