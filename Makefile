@@ -43,8 +43,11 @@ clean: ## stop what runs and remove var/ with all data in it
 test: install ## all tests that a contributor needs, on real Kafka and PostgreSQL
 	@$(BIN)/pytest tests -m "not slow" -n 2 $(ARGS)
 
-test-slow: install ## the demo as a process, from start to report and interrupted; some minutes
+test-slow: install ## the demo as a process, and the protocol's properties on 12,500 examples; some minutes
 	@$(BIN)/pytest tests -m slow $(ARGS)
+	@TANDEM_EXAMPLES=12500 $(BIN)/pytest -q --timeout 900 tests/unit/protocol/test_protocol_blockers.py \
+		tests/unit/protocol/test_protocol_properties.py tests/unit/protocol/test_protocol_what_if.py \
+		tests/unit/protocol/test_protocol_boundaries.py
 
 cover: install ## branch coverage of the protocol and of intake's domain; below 100 % fails
 	@mkdir -p var

@@ -1,12 +1,13 @@
 """The coordination protocol as pure functions over facts.
 
-`decide` and `timeline` are functions of (protocol, facts, gate, time) alone: no clock, no
-randomness, no environment, no I/O. Only `load_protocol` reads, and only the packaged rulebooks or
-a file that it is given. Facts come from `parse_statement` (the `--facts` form, the API, the FHIR
-reader) and are stored as `fact_to_json`.
+`decide`, `timeline`, `what_if` and `blockers` are functions of (protocol, facts, gate, time) alone:
+no clock, no randomness, no environment, no I/O. Only `load_protocol` reads, and only the packaged
+rulebooks or a file that it is given. Facts come from `parse_statement` (the `--facts` form, the
+API, the FHIR reader) and are stored as `fact_to_json`.
 """
 
 from shared.contracts.vocabulary import Gate, Verdict
+from shared.protocol.blockers import Blocker, blockers
 from shared.protocol.checklist import (
     ChecklistItem,
     EligibilityAdvice,
@@ -50,12 +51,15 @@ from shared.protocol.statements import (
     parse_facts_document,
     parse_statement,
 )
+from shared.protocol.what_if import Difference, WhatIf, Window, what_if
 from shared.protocol.words import FactStatus
 
 __all__ = [
     "KINDS",
+    "Blocker",
     "ChecklistItem",
     "Decision",
+    "Difference",
     "Due",
     "Effect",
     "EligibilityAdvice",
@@ -77,8 +81,11 @@ __all__ = [
     "Record",
     "RuleSource",
     "Verdict",
+    "WhatIf",
     "When",
+    "Window",
     "asks_for_hold",
+    "blockers",
     "blocking_rule_findings",
     "canonical",
     "checklist",
@@ -94,4 +101,5 @@ __all__ = [
     "parse_statement",
     "releasable",
     "timeline",
+    "what_if",
 ]

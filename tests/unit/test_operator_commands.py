@@ -17,7 +17,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from services.console import cli
-from services.console.operator import event_commands, record_commands, recover_command
+from services.console.operator import (
+    event_commands,
+    record_commands,
+    recover_command,
+    what_if_command,
+)
 from shared.runtime.exits import Exit
 
 CASE = "01890000-0000-7000-8000-000000000000"
@@ -41,7 +46,25 @@ DECISION = {
     "findings": [
         {"rule": "STER-001", "effect": "hold", "message": "steroid", "clears_at": "2027-03-12"}
     ],
-}
+    "blockers": [
+        {"message": "the course of dexamethasone", "rules": ["STER-001", "WO-STEROID"],
+         "clears_at": "2027-03-12"}
+    ],
+}  # fmt: skip
+SAID = {"plan": "go", "findings": [], "due": []}
+SUPPOSED = {
+    "before": {"infusion": "GO", "collection": "NO_GO_HOLD"},
+    "after": {"infusion": {"decision": "NO_GO_HOLD"}, "collection": {"decision": "NO_GO_HOLD"}},
+    "timelines": {"infusion": []},
+    "changes": {
+        "collection": [],
+        "infusion": [
+            {"from": "2027-03-10T10:00:00+03:00", "to": "2027-03-12T00:00:00+03:00",
+             "before": {**SAID, "start": "go"},
+             "after": {**SAID, "start": "hold", "findings": ["STER-001"]}}
+        ],
+    },
+}  # fmt: skip
 PARKED = {
     "items": [
         {"case_id": CASE, "reason": "malformed", "parked_at": "2027-03-12T00:00:00Z",
@@ -64,7 +87,7 @@ class Services:
 
     def run(self, *arguments: str) -> Result:
         app = cli.new_app()
-        for module in (record_commands, event_commands, recover_command):
+        for module in (record_commands, event_commands, recover_command, what_if_command):
             module.register(app)
         return CliRunner().invoke(app, list(arguments))
 
@@ -158,10 +181,65 @@ def test_why_shows_every_finding_and_the_open_holds(services: Services) -> None:
     done = services.run("why", CASE, "--as-of", "2027-03-01T00:00:00Z", "--json")
 
     assert shown.exit_code == done.exit_code == Exit.DONE
-    for text in ("NO_GO_HOLD", "may start now: False", "h-1", "STER-001", "2027-03-12"):
+    for text in (
+        "NO_GO_HOLD", "may start now: False", "h-1", "2027-03-12",
+        "the course of dexamethasone", "[STER-001, WO-STEROID]",
+    ):  # fmt: skip
         assert text in shown.stdout
     assert lines(done) == [{"case_id": CASE, **DECISION, "clearance": GATE}]
     assert "as_of=2027-03-01T00%3A00%3A00Z" in services.asked[2][0]
+
+
+def test_what_if_sends_dates_as_written_and_shows_what_would_change(
+    services: Services, tmp_path: Path
+) -> None:
+    extra = tmp_path / "extra.yaml"
+    extra.write_text(
+        "assume_other_evidence_current: true\n"
+        "expected: {decision: GO}\n"
+        "facts:\n- {kind: performance, ecog: 1, effective: 2027-03-10}\n",
+        "utf-8",
+    )
+    services.answers[f"POST /cases/{CASE}/what-if"] = (200, SUPPOSED)
+
+    shown = services.run(
+        "what-if", CASE, "--facts", str(extra), "--gate", "infusion", "--gate", "collection",
+        "--to", "2027-04-01T00:00:00Z",
+    )  # fmt: skip
+    done = services.run("what-if", CASE, "--facts", str(extra), "--json")
+
+    assert shown.exit_code == done.exit_code == Exit.DONE, shown.stderr
+    for text in ("GO -> NO_GO_HOLD", "collection: no change", "STER-001", "2027-03-12T00:00:00"):
+        assert text in shown.stdout
+    assert lines(done) == [{"case_id": CASE, **SUPPOSED}]
+    stated = {
+        "facts": [{"kind": "performance", "ecog": 1, "effective": "2027-03-10"}],
+        "assume_other_evidence_current": True,
+    }
+    asked = {"gates": ["infusion", "collection"], "until": "2027-04-01T00:00:00Z"}
+    assert services.bodies() == [{**stated, **asked}, stated]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("facts: [", "neither sound YAML nor JSON"),
+        ("nothing: here", "no list of facts"),
+        (None, "cannot be read"),
+    ],
+)
+def test_what_if_refuses_a_file_without_facts_and_asks_nobody(
+    services: Services, tmp_path: Path, text: str | None, said: str
+) -> None:
+    extra = tmp_path / "extra.yaml"
+    if text is not None:
+        extra.write_text(text, "utf-8")
+
+    result = services.run("what-if", CASE, "--facts", str(extra), "--json")
+
+    assert result.exit_code == Exit.INPUT_REFUSED
+    assert said in result.stderr
+    assert services.asked == []
 
 
 def test_case_shows_gates_holds_facts_and_what_is_due(services: Services) -> None:

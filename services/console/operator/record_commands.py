@@ -128,7 +128,7 @@ def why(
     as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say why a step may or may not start: every finding, its facts, and when it clears.
+    """Say why a step may or may not start: what would open it, and every finding.
 
     Example: tandem why 01890000-0000-7000-8000-000000000000 --gate infusion
 
@@ -148,6 +148,11 @@ def why(
     typer.echo(f"{gate.value}: {decision['decision']}; may start now: {now['may_start']}")
     for hold_id in now["hold_ids"]:
         typer.echo(f"  open hold {hold_id}")
+    if decision["blockers"]:
+        typer.echo("  opens when all of these are settled, and not before:")
+    for blocker in decision["blockers"]:
+        clears = f" (clears {blocker['clears_at']})" if blocker["clears_at"] else ""
+        typer.echo(f"    {blocker['message']}{clears} [{', '.join(blocker['rules'])}]")
     for finding in decision["findings"]:
         typer.echo(f"  {finding['rule']} {finding['effect']}: {finding['message']}")
         typer.echo(f"    clears {finding['clears_at'] or 'at no date on record'}")

@@ -13,15 +13,20 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import facts_of
 from shared.contracts.vocabulary import Gate
 from shared.protocol import (
+    Blocker,
     Decision,
     Fact,
     Interval,
     Protocol,
     Record,
+    WhatIf,
+    Window,
+    blockers,
     checklist,
     decide,
     eligibility_advice,
     timeline,
+    what_if,
 )
 
 
@@ -38,8 +43,19 @@ async def decision_for(
     rows: IntakeRows, protocol: Protocol, question: Question, gate: Gate
 ) -> Decision:
     """The decision of a gate at `question.at`."""
+    return (await explained_for(rows, protocol, question, gate))[0]
+
+
+async def explained_for(
+    rows: IntakeRows, protocol: Protocol, question: Question, gate: Gate
+) -> tuple[Decision, Sequence[Blocker]]:
+    """The decision of a gate at `question.at`, and the least that must change for it to open."""
     facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
-    return decide(protocol, facts, gate, question.at, as_of=question.as_of)
+    record = Record.of(protocol, facts, as_of=question.as_of)
+    return (
+        decide(protocol, record, gate, question.at),
+        blockers(protocol, record, gate, question.at),
+    )
 
 
 async def timeline_for(
@@ -50,32 +66,22 @@ async def timeline_for(
     return timeline(protocol, facts, gate, question.at, until, as_of=question.as_of)
 
 
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """Decisions of all gates on the record as it is, and with the hypothetical facts."""
-
-    before: Mapping[Gate, Decision]
-    after: Mapping[Gate, Decision]
-    timelines: Mapping[Gate, Sequence[Interval]]
-
-
-async def what_if(
+async def what_if_for(
     rows: IntakeRows,
     protocol: Protocol,
-    question: Question,
-    hypothetical: Sequence[Fact],
-    until: datetime,
+    case_id: UUID,
+    supposed: Sequence[Fact],
+    window: Window,
+    *,
+    assume_other_evidence_current: bool,
 ) -> WhatIf:
     """What the hypothetical facts would change."""
-    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
-    known, supposed = Record.of(protocol, facts), Record.of(protocol, (*facts, *hypothetical))
-    return WhatIf(
-        before={gate: decide(protocol, known, gate, question.at) for gate in Gate},
-        after={gate: decide(protocol, supposed, gate, question.at) for gate in Gate},
-        timelines={
-            gate: timeline(protocol, supposed, gate, question.at, until)
-            for gate in (Gate.COLLECTION, Gate.INFUSION)
-        },
+    return what_if(
+        protocol,
+        facts_of(await rows.record.facts_of_case(case_id)),
+        supposed,
+        window,
+        assume_other_evidence_current=assume_other_evidence_current,
     )
 
 

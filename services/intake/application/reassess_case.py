@@ -17,6 +17,7 @@ from services.intake.domain.assessment import (
     Standing,
     assess,
     hold_changes,
+    is_past,
     next_boundary,
     same_course,
     standing_of,
@@ -101,7 +102,11 @@ async def _publish(
     published = (
         tuple(TimelineInterval.model_validate(part) for part in before.body) if before else ()
     )
-    is_same = before is not None and same_course(published, fresh, assessment.at)
+    # At a boundary the gate is another one, even where all saw it coming: planners act on the word.
+    is_boundary = before is not None and is_past(before.next_boundary, assessment.at)
+    is_same = (
+        before is not None and not is_boundary and same_course(published, fresh, assessment.at)
+    )
     version = (before.timeline_version if before else 0) + (0 if is_same else 1)
     standing = standing_of(assessment.decisions[gate])
     await work.rows.record.put_timeline(

@@ -181,3 +181,8 @@ def _clipped(
 def next_boundary(intervals: Sequence[TimelineInterval]) -> datetime | None:
     """The first instant at which time alone changes the gate, or the end of what was computed."""
     return intervals[0].ends_at if intervals else None
+
+
+def is_past(boundary: datetime | None, now: datetime) -> bool:
+    """Whether the instant at which time alone changes the gate has come."""
+    return boundary is not None and boundary <= now

@@ -3,7 +3,6 @@
 Invariant: a file that has any problem yields no facts, only its located problems.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,24 +11,13 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Shape
 
-import yaml
-
 from shared.protocol import Fact, FactsDocument, Protocol, parse_facts_document, parse_statement
+from shared.protocol.facts_text import FactsTextError, facts_data
 from shared.protocol.reading import BadValue, Place, when
 
 READER = "services.intake.adapters.fhir"
 FACTS_BYTES_MAX = 32 * 1024 * 1024
 """Largest facts file, so that a wrong path cannot fill the memory."""
-
-
-class _Loader(yaml.CSafeLoader):
-    """Safe loading in which a date stays as written, so that a bad one is located."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 class Reading(Shape):
@@ -166,21 +154,10 @@ def read_facts_file(protocol: Protocol, path: Path) -> Facts | Problems:
     if len(raw) > FACTS_BYTES_MAX:
         return _refused(path, "/", "is too large")
     try:
-        text = raw.decode("utf-8-sig")
-        parsed = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        return _refused(path, _line(error), "is neither sound YAML nor JSON")
+        parsed = facts_data(raw, is_json=path.suffix == ".json")
+    except FactsTextError as error:
+        return _refused(path, "/" if error.line is None else f"line {error.line}", str(error))
     return _facts(path, parsed, parse_facts_document(parsed, zone=protocol.zone))
-
-
-def _yaml(text: str) -> object:
-    return yaml.load(text, _Loader)  # noqa: S506  (a SafeLoader that leaves dates alone)
-
-
-def _line(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    line = mark.line + 1 if mark is not None else getattr(error, "lineno", None)
-    return "/" if line is None else f"line {line}"
 
 
 def _facts(path: Path, parsed: Any, document: FactsDocument) -> Facts | Problems:  # noqa: ANN401  (parse boundary)

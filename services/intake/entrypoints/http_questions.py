@@ -1,7 +1,7 @@
 """Questions to the record over HTTP: decisions, timelines, what-if, due items, the checklist."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -9,9 +9,10 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.application import answer_questions as questions
-from services.intake.entrypoints.parts import GateReader, Parts, Reader, case_or_404
+from services.intake.entrypoints.parts import GateReader, Parts, Reader, Supposer, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.contracts.vocabulary import Gate
+from shared.protocol import WhatIf, Window
 from shared.web.idempotency import Answer
 from shared.web.problems import Problem
 from shared.web.requests import RequestModel, cause_of
@@ -23,10 +24,17 @@ router = APIRouter()
 
 
 class WhatIfBody(RequestModel):
-    """Hypothetical facts."""
+    """Hypothetical facts, and for which gates and from when to when their timelines are asked."""
 
     facts: Annotated[list[dict[str, Any]], Field(max_length=FACTS_PER_REQUEST_MAX)]
-    assume_other_evidence_current: Literal[False] = False
+    assume_other_evidence_current: bool = False
+    gates: Annotated[tuple[Gate, ...], Field(max_length=len(Gate))] = (
+        Gate.COLLECTION,
+        Gate.INFUSION,
+    )
+    at: AwareDatetime | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 @router.get("/cases/{case_id}/decisions/{gate}")
@@ -34,13 +42,15 @@ async def get_decision(
     request: Request, case_id: UUID, gate: Gate, principal: GateReader, parts: Parts,
     at: AwareDatetime | None = None, as_of: AwareDatetime | None = None,
 ) -> Response:  # fmt: skip
-    """The decision of a gate, with every finding."""
+    """The decision of a gate, with every finding, and the least that must change for it to open."""
     question = questions.Question(case_id, at or parts.world.clock.now(), as_of)
     async with parts.uow.begin(cause_of(request, principal)) as work:
         await case_or_404(work, case_id, principal)
-        decision = await questions.decision_for(work.rows, parts.protocol, question, gate)
+        decision, found = await questions.explained_for(work.rows, parts.protocol, question, gate)
         work.note("decision-read", case_id, gate=gate.value)
-    return Answer(200, {"mode": parts.mode, **decision.to_json()}).response()
+    blockers = [blocker.to_json(parts.protocol.zone) for blocker in found]
+    body = {"mode": parts.mode, **decision.to_json(), "blockers": blockers}
+    return Answer(200, body).response()
 
 
 @router.get("/cases/{case_id}/timeline/{gate}")
@@ -69,28 +79,43 @@ def _bounded(begin: datetime, until: datetime | None) -> datetime:
 
 @router.post("/cases/{case_id}/what-if")
 async def post_what_if(
-    request: Request, case_id: UUID, principal: Reader, parts: Parts, body: WhatIfBody
+    request: Request, case_id: UUID, principal: Supposer, parts: Parts, body: WhatIfBody
 ) -> Response:
-    """What hypothetical facts would change; nothing is stored."""
+    """What hypothetical facts would change; nothing is stored and no event leaves."""
     facts, problems = facts_of(parts, body.facts, hypothetical=True)
     if problems:
         raise Problem(422, "statements-unreadable", "Some statements are refused.", errors=problems)
-    now = parts.world.clock.now()
+    window = _window(body, parts.world.clock.now())
     async with parts.uow.begin(cause_of(request, principal)) as work:
         await case_or_404(work, case_id, principal)
-        found = await questions.what_if(
-            work.rows, parts.protocol, questions.Question(case_id, now), facts, _bounded(now, None)
-        )
-    answer = {
-        "mode": parts.mode,
+        found = await questions.what_if_for(
+            work.rows, parts.protocol, case_id, facts, window,
+            assume_other_evidence_current=body.assume_other_evidence_current,
+        )  # fmt: skip
+    return Answer(200, {"mode": parts.mode, **_what_if_json(found)}).response()
+
+
+def _window(body: WhatIfBody, now: datetime) -> Window:
+    at = body.at or now
+    begin = body.since or at
+    return Window(at, begin, _bounded(begin, body.until), frozenset(body.gates))
+
+
+def _what_if_json(found: WhatIf) -> dict[str, Any]:
+    """`before` and `after`: every gate at the instant; `timelines`: after; `changes`: where not
+    as before."""
+    return {
         "before": {gate.value: d.code for gate, d in found.before.items()},
         "after": {gate.value: d.to_json() for gate, d in found.after.items()},
         "timelines": {
             gate.value: [i.to_json() for i in intervals]
             for gate, intervals in found.timelines.items()
         },
+        "changes": {
+            gate.value: [difference.to_json() for difference in differences]
+            for gate, differences in found.changes.items()
+        },
     }
-    return Answer(200, answer).response()
 
 
 @router.get("/cases/{case_id}/due")

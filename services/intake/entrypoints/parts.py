@@ -58,15 +58,14 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
 #: the parameters that most endpoints have
 Person = Annotated[Principal, Depends(signed_in())]
 #: operations watch streams, never what is clinical
-Reader = Annotated[Principal, Depends(requires(*(role for role in Role if role is not Role.OPS)))]
+_READING = tuple(role for role in Role if role is not Role.OPS)
+Reader = Annotated[Principal, Depends(requires(*_READING))]
 #: a release asks whether its gate is open before two people sign (manufacturing)
-GateReader = Annotated[
+GateReader = Annotated[Principal, Depends(requires(*_READING, services=(Service.MANUFACTURING,)))]
+#: whoever plans asks what a change would do before anybody makes it
+Supposer = Annotated[
     Principal,
-    Depends(
-        requires(
-            *(role for role in Role if role is not Role.OPS), services=(Service.MANUFACTURING,)
-        )
-    ),
+    Depends(requires(*_READING, services=(Service.MANUFACTURING, Service.INFUSION_SCHEDULING))),
 ]
 Parts = Annotated[IntakeParts, Depends(parts_of)]
 Key = Annotated[RequestKey, Depends(request_key)]

@@ -1,7 +1,7 @@
 """Intake as its bootstrap builds it, on real PostgreSQL, with a clinic clock the test sets."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -46,6 +46,11 @@ class Intake:
     sign_in: SignIn
     database: PostgresDatabase
     clock: StandingClock
+    start: Callable[[], Awaitable[FastAPI]]
+
+    async def restarted(self) -> "Intake":
+        """Intake as a new process finds its database."""
+        return replace(self, app=await self.start())
 
     def headers(self, *roles: Role, subject: str = "u-1", key: str | None = None) -> dict[str, str]:
         found = self.sign_in.person(*roles, subject=subject)
@@ -104,10 +109,15 @@ async def intake(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     database = await PostgresDatabase.open(dsn)
     clock = StandingClock(NOW)
     sign_in = SignIn(tmp_path_factory.mktemp("identity"), MachineClock())
-    app = await _app(dsn, database, clock, sign_in, tmp_path_factory.mktemp("var"))
+    var = tmp_path_factory.mktemp("var")
+
+    async def start() -> FastAPI:
+        return await _app(dsn, database, clock, sign_in, var)
+
+    app = await start()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://intake") as client:
-        yield Intake(app, client, sign_in, database, clock)
+        yield Intake(app, client, sign_in, database, clock, start)
     await database.close()
     await infra.drop_database(dsn)
 

@@ -360,20 +360,3 @@ async def test_concurrent_referrals_of_one_patient_make_one_case(intake: Intake)
     assert {a.status_code for a in answers} <= {200, 201}
     assert len({a.json()["case_id"] for a in answers}) == 1
     assert sorted(a.status_code for a in answers).count(201) == 1
-
-
-async def test_a_what_if_stores_nothing(intake: Intake) -> None:
-    case_id = await intake.refer()
-    before = await intake.events(case_id)
-
-    answer = await intake.client.post(
-        f"/cases/{case_id}/what-if",
-        headers=intake.headers(Role.COORDINATOR),
-        json={"facts": [steroid()]},
-    )
-
-    assert answer.status_code == 200, answer.text
-    rules = {f["rule"] for f in answer.json()["after"]["infusion"]["findings"]}
-    assert "STER-001" in rules
-    assert await intake.events(case_id) == before
-    assert await intake.rows("SELECT 1 FROM fact WHERE case_id = $1", UUID(case_id)) == []

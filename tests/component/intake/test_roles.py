@@ -26,7 +26,7 @@ TABLE: Table = {
     "GET /cases/{case_id}/timeline/{gate}": READERS,
     "GET /cases/{case_id}/due": READERS,
     "GET /cases/{case_id}/checklist": READERS,
-    "POST /cases/{case_id}/what-if": READERS,
+    "POST /cases/{case_id}/what-if": READERS | HOLDERS,
     "POST /cases/{case_id}/reviews": CLINICAL,
     "POST /cases/{case_id}/overrides": CLINICAL,
     "POST /cases/{case_id}/eligibility": PHYSICIANS,

@@ -7,6 +7,7 @@ from services.intake.domain.assessment import (
     Standing,
     assess,
     hold_changes,
+    is_past,
     next_boundary,
     same_course,
     standing_of,
@@ -112,3 +113,9 @@ def test_a_new_fact_makes_another_course() -> None:
     fresh = timeline_of(PROTOCOL, stated(SEPSIS), Gate.INFUSION, NOW)
 
     assert not same_course(published, fresh, NOW)
+
+
+def test_a_boundary_is_past_from_its_own_instant_on() -> None:
+    assert is_past(NOW, NOW)
+    assert not is_past(NOW + timedelta(microseconds=1), NOW)
+    assert not is_past(None, NOW)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from protocol_asking import PROTOCOL, facts
+from protocol_budget import LONG_RUN, PARTS, deterministic
 from protocol_strategies import FAMILIES, instants, mostly, records, statement
 
 from shared.protocol import (
@@ -32,21 +33,48 @@ def _ask(stated: list[dict[str, Any]], gate: Gate, at: datetime, assume: bool) -
     return decide(PROTOCOL, facts(*stated), gate, at, assume_other_evidence_current=assume)
 
 
-@many
-@given(stated=records, gate=gates, at=instants, assume=st.booleans(), seed=st.randoms())
-def test_order_and_repetition_of_facts_change_nothing(
-    stated: list[dict[str, Any]], gate: Gate, at: datetime, assume: bool, seed: Any
-) -> None:
-    shuffled = [*stated, *stated[:3]]
-    seed.shuffle(shuffled)
-
-    first = _ask(stated, gate, at, assume).to_json()
-    second = _ask(shuffled, gate, at, assume).to_json()
-
-    # That something arrived twice is itself information; nothing else may differ.
-    for answer in (first, second):
+def _converges(
+    stated: list[dict[str, Any]], arrived: list[dict[str, Any]], gate: Gate, at: datetime
+) -> bool:
+    """Whether two arrivals of the same facts make the same record and the same answer."""
+    one, other = (Record(PROTOCOL, facts(*part)) for part in (stated, arrived))
+    answers = [decide(PROTOCOL, record, gate, at).to_json() for record in (one, other)]
+    for answer in answers:
+        # That something arrived twice is itself information; nothing else may differ.
         answer["findings"] = [f for f in answer["findings"] if f["rule"] != "DATA-005"]
-    assert canonical(first) == canonical(second)
+    is_same_record = one.resolved.current == other.resolved.current
+    return is_same_record and canonical(answers[0]) == canonical(answers[1])
+
+
+@deterministic("convergence")
+@given(data=st.data(), stated=records, gate=gates, at=instants)
+def test_facts_converge_in_any_order_and_however_often_they_arrive(
+    data: st.DataObject, stated: list[dict[str, Any]], gate: Gate, at: datetime
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(stated), max_size=6))
+    arrived = data.draw(st.permutations([*stated, *again]))
+
+    assert _converges(stated, arrived, gate, at)
+
+
+def test_a_planted_arrival_that_lost_or_changed_a_fact_is_seen() -> None:
+    count = {
+        "kind": "lab",
+        "metric": "anc",
+        "value": 2.0,
+        "unit": "10*9/L",
+        "effective": "2027-03-09",
+    }
+    stated = [count, {"kind": "performance", "ecog": 1, "effective": "2027-03-09"}]
+    at = datetime(2027, 3, 10, tzinfo=UTC)
+
+    assert _converges(stated, [*stated[::-1], count], Gate.INFUSION, at)
+    assert not _converges(stated, stated[1:], Gate.INFUSION, at)
+    assert not _converges(stated, [{**count, "value": 0.2}, stated[1]], Gate.INFUSION, at)
+
+
+def test_the_long_run_has_ten_thousand_examples() -> None:
+    assert sum(round(LONG_RUN * part) for part in PARTS.values()) >= 10_000
 
 
 @pytest.mark.parametrize("family", FAMILIES)
