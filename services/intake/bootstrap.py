@@ -9,18 +9,21 @@ from fastapi import APIRouter
 from services.intake.adapters.authority import lock_cases
 from services.intake.adapters.bundles import read_fhir_bundle
 from services.intake.adapters.holder_calls import HttpHolderCalls
+from services.intake.adapters.orders import read_draft_orders
 from services.intake.adapters.pager import MailRelay, NotificationPager
 from services.intake.adapters.rows import intake_rows
 from services.intake.adapters.seen import DecideOnRecord, product_on_record
 from services.intake.adapters.streams import HeartbeatStreams
 from services.intake.application.authority_ports import Authority
 from services.intake.application.authority_reactions import authority_reactions
+from services.intake.application.follow_bookings import booking_reactions
 from services.intake.application.follow_workflow import WorkflowFacts
 from services.intake.application.lapse_permits import lapse_permits
 from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import reassess_due
 from services.intake.entrypoints.http_authority import MaySee, authority_router
+from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
@@ -70,7 +73,9 @@ def reactions(protocol: Protocol) -> Reactions[IntakeRows]:
             TOPIC_OF[owner]
             for owner in (Service.MANUFACTURING, Service.INFUSION_SCHEDULING, Service.NOTIFICATION)
         ),
-        handlers=merged(authority_reactions(), WorkflowFacts(protocol).reactions()),
+        handlers=merged(
+            authority_reactions(), WorkflowFacts(protocol).reactions(), booking_reactions()
+        ),
         lock_cases=lock_cases,
     )
 
@@ -79,7 +84,7 @@ def all_routers(
     authority: Authority[IntakeRows], may_see: MaySee, clock: Clock
 ) -> tuple[APIRouter, ...]:
     """The service's endpoints; a demo's clock can be moved."""
-    routers = (record_router, questions_router, signing_router)
+    routers = (record_router, questions_router, signing_router, cds_router)
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)
 
@@ -101,6 +106,7 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         world=around.world,
         mode=settings.mode,
         read_bundle=read_fhir_bundle,
+        read_orders=read_draft_orders,
         authenticator=around.authenticator,
     )
     reacting = reactions(protocol)

@@ -1,8 +1,9 @@
-"""What intake's use cases ask of their store: the authority's tables and the record's."""
+"""What intake's use cases ask of their store: the authority's tables, the record's, CDS Hooks'."""
 
 from typing import Protocol
 
 from services.intake.application.authority_ports import AuthorityRows
+from services.intake.application.cds_ports import CdsRows
 from services.intake.application.record_ports import RecordRows
 
 
@@ -17,4 +18,9 @@ class IntakeRows(Protocol):
     @property
     def record(self) -> RecordRows:
         """The coordination record."""
+        ...
+
+    @property
+    def cds(self) -> CdsRows:
+        """Planned collections and feedback on cards."""
         ...

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from services.intake.application.authority_ports import Authority
 from services.intake.application.incoming import ReadBundle
+from services.intake.application.incoming_orders import ReadOrders
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
 from shared.auth.authenticator import Authenticator
@@ -32,6 +33,7 @@ class IntakeParts:
     world: World
     mode: Literal["demo", "shadow", "live"]
     read_bundle: ReadBundle
+    read_orders: ReadOrders
     authenticator: Authenticator
 
     async def second_person(self, token: str) -> Principal:
