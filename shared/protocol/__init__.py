@@ -37,7 +37,13 @@ from shared.protocol.holds import (
     newly_blocking,
     releasable,
 )
-from shared.protocol.loader import Protocol, load_protocol
+from shared.protocol.loader import (
+    Protocol,
+    RulebookError,
+    load_protocol,
+    packaged_texts,
+    read_texts,
+)
 from shared.protocol.record import Record
 from shared.protocol.statements import (
     KINDS,
@@ -50,6 +56,7 @@ from shared.protocol.statements import (
     parse_facts_document,
     parse_statement,
 )
+from shared.protocol.texts import RulebookTexts
 from shared.protocol.words import FactStatus
 
 __all__ = [
@@ -76,6 +83,8 @@ __all__ = [
     "ProtocolRef",
     "Record",
     "RuleSource",
+    "RulebookError",
+    "RulebookTexts",
     "Verdict",
     "When",
     "asks_for_hold",
@@ -90,8 +99,10 @@ __all__ = [
     "kind_of",
     "load_protocol",
     "newly_blocking",
+    "packaged_texts",
     "parse_facts_document",
     "parse_statement",
+    "read_texts",
     "releasable",
     "timeline",
 ]

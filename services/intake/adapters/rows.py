@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.intake.adapters.authority import AuthorityStore
+from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
 from shared.persistence.database import Tx
 
@@ -13,8 +14,9 @@ class PostgresIntakeRows:
 
     authority: AuthorityStore
     record: PostgresRecordRows
+    protocols: PostgresProtocolRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
     """The repository over `tx`."""
-    return PostgresIntakeRows(AuthorityStore(tx), PostgresRecordRows(tx))
+    return PostgresIntakeRows(AuthorityStore(tx), PostgresRecordRows(tx), PostgresProtocolRows(tx))

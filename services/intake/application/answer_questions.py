@@ -11,6 +11,8 @@ from uuid import UUID
 
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import facts_of
+from services.intake.application.record_ports import StoredDecision
+from services.intake.application.rulebooks import Rulebooks
 from shared.contracts.vocabulary import Gate
 from shared.protocol import (
     Decision,
@@ -32,6 +34,33 @@ class Question:
     case_id: UUID
     at: datetime
     as_of: datetime | None = None
+
+
+async def decision_as_of(
+    rows: IntakeRows, rulebooks: Rulebooks, question: Question, gate: Gate
+) -> Decision:
+    """The decision of a gate at `question.at`, by the protocol of `question.as_of`.
+
+    Asked about the instant of a decision that was acted on, it is that decision to the byte: what
+    was recorded in the same instant but after it was not known then.
+    """
+    as_of = question.as_of
+    if as_of is None:
+        return await decision_for(rows, rulebooks.protocol, question, gate)
+    given = await rows.record.decision_given(question.case_id, gate.value, question.at, as_of)
+    protocol = await _protocol_of(rows, rulebooks, given, as_of)
+    stored = await rows.record.facts_of_case(question.case_id, as_of)
+    known = [fact for fact in stored if given is None or fact.ordinal <= given.last_ordinal]
+    return decide(protocol, facts_of(known), gate, question.at, as_of=as_of)
+
+
+async def _protocol_of(
+    rows: IntakeRows, rulebooks: Rulebooks, given: StoredDecision | None, as_of: datetime
+) -> Protocol:
+    found = None
+    if given is not None and given.protocol_digest and given.protocol_status:
+        found = await rulebooks.kept(rows.protocols, given.protocol_digest, given.protocol_status)
+    return found or await rulebooks.at(rows.protocols, as_of)
 
 
 async def decision_for(

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from services.intake.application.authority_ports import AuthorityRows
+from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
 
 
@@ -17,4 +18,9 @@ class IntakeRows(Protocol):
     @property
     def record(self) -> RecordRows:
         """The coordination record."""
+        ...
+
+    @property
+    def protocols(self) -> ProtocolRows:
+        """The rulebooks that decide and decided."""
         ...

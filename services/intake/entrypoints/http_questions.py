@@ -38,7 +38,7 @@ async def get_decision(
     question = questions.Question(case_id, at or parts.world.clock.now(), as_of)
     async with parts.uow.begin(cause_of(request, principal)) as work:
         await case_or_404(work, case_id, principal)
-        decision = await questions.decision_for(work.rows, parts.protocol, question, gate)
+        decision = await questions.decision_as_of(work.rows, parts.rulebooks, question, gate)
         work.note("decision-read", case_id, gate=gate.value)
     return Answer(200, {"mode": parts.mode, **decision.to_json()}).response()
 

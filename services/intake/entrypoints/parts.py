@@ -10,6 +10,7 @@ from services.intake.application.authority_ports import Authority
 from services.intake.application.incoming import ReadBundle
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
+from services.intake.application.rulebooks import Rulebooks
 from shared.auth.authenticator import Authenticator
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
@@ -28,11 +29,16 @@ class IntakeParts:
 
     uow: UnitOfWork[IntakeRows]
     authority: Authority[IntakeRows]
-    protocol: Protocol
+    rulebooks: Rulebooks
     world: World
     mode: Literal["demo", "shadow", "live"]
     read_bundle: ReadBundle
     authenticator: Authenticator
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that decides now."""
+        return self.rulebooks.protocol
 
     async def second_person(self, token: str) -> Principal:
         """Who signs second, by a token of their own. Raises `Problem` 422."""
