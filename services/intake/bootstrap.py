@@ -87,7 +87,16 @@ def all_routers(
 
 
 async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows]:
-    """The parts of intake's process."""
+    """The parts of intake's process, with the rulebook that decides on record."""
+    parts, rulebooks = assembled(around)
+    await rulebooks.refresh(parts.unit_of_work)
+    return parts
+
+
+def assembled(
+    around: Surroundings[IntakeSettings],
+) -> tuple[ServiceParts[IntakeRows], Rulebooks]:
+    """The parts of intake's process, and its rulebooks, which are not yet on record."""
     settings = around.settings
     rulebooks = Rulebooks(packaged_texts(), around.world.clock, settings.mode)
     uow: UnitOfWork[IntakeRows] = UnitOfWork(
@@ -96,7 +105,6 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         source=Service.INTAKE,
         world=around.world,
     )
-    await rulebooks.refresh(uow)
     authority = _authority(around, uow, rulebooks)
     parts = IntakeParts(
         uow=uow,
@@ -122,7 +130,7 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         state={"parts": parts},
     )
 
-    return ServiceParts(
+    made = ServiceParts(
         app=app,
         unit_of_work=uow,
         reactions=reacting,
@@ -132,6 +140,7 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
         ),
     )
+    return made, rulebooks
 
 
 def _authority(

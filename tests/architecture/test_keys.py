@@ -36,6 +36,7 @@ WITHOUT_KEY: Mapping[str, str] = {
     "PUT /internal/holds/{hold_id}": "between services: the hold's id is the key",
     "POST /pages": "between services: `page_id` in the body is the key",
     "POST /cases/{case_id}/what-if": "a question: nothing is stored",
+    "POST /protocol/shadow": "a question: nothing is stored",
     "POST /zone": "sets a cookie in one browser, to the same value each time",
     "POST /sign-out": "a session ended twice is ended",
 }
