@@ -14,6 +14,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
+from services.intake.application.rulebooks import Rulebooks
 from services.intake.domain.permits import DecisionSeen
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, Role, Service, Verdict
@@ -24,7 +25,6 @@ from shared.permits.press_start import Go, press_start
 from shared.permits.starts import StartChange
 from shared.persistence.database import Tx
 from shared.ports import World
-from shared.protocol import Protocol
 from shared.runtime.service import ServiceParts, ServiceProgram, Surroundings, main
 from shared.web.problems import Problem
 from shared.web.requests import RequestModel, cause_of
@@ -43,14 +43,14 @@ class PressBody(RequestModel):
 class AlwaysGo:
     """In the place of the protocol over the facts on record."""
 
-    protocol: Protocol
+    rulebooks: Rulebooks
     world: World
 
     async def __call__(
         self, tx: Tx, case_id: UUID, gate: Gate, at: datetime, dose_id: UUID | None
     ) -> DecisionSeen:
         """Go."""
-        return DecisionSeen(Verdict.GO, (), None, self.protocol.version)
+        return DecisionSeen(Verdict.GO, (), None, self.rulebooks.protocol.version)
 
 
 async def _nothing(work: object, change: StartChange) -> None:

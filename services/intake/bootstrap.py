@@ -22,12 +22,14 @@ from services.intake.application.lapse_permits import lapse_permits
 from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import reassess_due
+from services.intake.application.rulebooks import Rulebooks
 from services.intake.entrypoints.http_authority import MaySee, authority_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
 from services.intake.entrypoints.http_recover import router as recover_router
+from services.intake.entrypoints.http_replay import router as replay_router
 from services.intake.entrypoints.http_signing import router as signing_router
 from services.intake.entrypoints.parts import IntakeParts
 from services.intake.settings import IntakeSettings
@@ -39,7 +41,7 @@ from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.permits.times import PermitTimes
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import Clock
-from shared.protocol import Protocol, load_protocol
+from shared.protocol import packaged_texts
 from shared.runtime.service import (
     ServiceParts,
     ServiceProgram,
@@ -65,7 +67,7 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(migration for folder in MIGRATIONS for migration in migrations_in(folder))
 
 
-def reactions(protocol: Protocol) -> Reactions[IntakeRows]:
+def reactions(rulebooks: Rulebooks) -> Reactions[IntakeRows]:
     """What intake reacts to: what holders say of permits first, then what becomes a fact."""
     return Reactions(
         consumer=Service.INTAKE,
@@ -74,7 +76,7 @@ def reactions(protocol: Protocol) -> Reactions[IntakeRows]:
             for owner in (Service.MANUFACTURING, Service.INFUSION_SCHEDULING, Service.NOTIFICATION)
         ),
         handlers=merged(
-            authority_reactions(), WorkflowFacts(protocol).reactions(), booking_reactions()
+            authority_reactions(), WorkflowFacts(rulebooks).reactions(), booking_reactions()
         ),
         lock_cases=lock_cases,
     )
@@ -84,32 +86,42 @@ def all_routers(
     authority: Authority[IntakeRows], may_see: MaySee, clock: Clock
 ) -> tuple[APIRouter, ...]:
     """The service's endpoints; a demo's clock can be moved."""
-    routers = (record_router, questions_router, signing_router, cds_router)
+    routers = (record_router, questions_router, signing_router, cds_router, replay_router)
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)
 
 
 async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows]:
-    """The parts of intake's process."""
-    settings, protocol = around.settings, load_protocol()
+    """The parts of intake's process, with the rulebook that decides on record."""
+    parts, rulebooks = assembled(around)
+    await rulebooks.refresh(parts.unit_of_work)
+    return parts
+
+
+def assembled(
+    around: Surroundings[IntakeSettings],
+) -> tuple[ServiceParts[IntakeRows], Rulebooks]:
+    """The parts of intake's process, and its rulebooks, which are not yet on record."""
+    settings = around.settings
+    rulebooks = Rulebooks(packaged_texts(), around.world.clock, settings.mode)
     uow: UnitOfWork[IntakeRows] = UnitOfWork(
         database=around.database,
         repository=intake_rows,
         source=Service.INTAKE,
         world=around.world,
     )
-    authority = _authority(around, uow, protocol)
+    authority = _authority(around, uow, rulebooks)
     parts = IntakeParts(
         uow=uow,
         authority=authority,
-        protocol=protocol,
+        rulebooks=rulebooks,
         world=around.world,
         mode=settings.mode,
         read_bundle=read_fhir_bundle,
         read_orders=read_draft_orders,
         authenticator=around.authenticator,
     )
-    reacting = reactions(protocol)
+    reacting = reactions(rulebooks)
     routers = [
         *all_routers(authority, _MaySee(uow), around.world.clock),
         operations(reacting, uow, around.authenticator),
@@ -124,20 +136,21 @@ async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows
         state={"parts": parts},
     )
 
-    return ServiceParts(
+    made = ServiceParts(
         app=app,
         unit_of_work=uow,
         reactions=reacting,
         timers=(
-            Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, protocol)),
+            Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, rulebooks)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
         ),
     )
+    return made, rulebooks
 
 
 def _authority(
-    around: Surroundings[IntakeSettings], uow: UnitOfWork[IntakeRows], protocol: Protocol
+    around: Surroundings[IntakeSettings], uow: UnitOfWork[IntakeRows], rulebooks: Rulebooks
 ) -> Authority[IntakeRows]:
     settings = around.settings
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
@@ -149,7 +162,7 @@ def _authority(
     return Authority(
         unit_of_work=uow,
         world=around.world,
-        decide=DecideOnRecord(protocol, around.world),
+        decide=DecideOnRecord(rulebooks, around.world),
         products=product_on_record,
         streams=HeartbeatStreams(around.world, settings.partitions),
         pager=NotificationPager(

@@ -38,7 +38,13 @@ from shared.protocol.holds import (
     newly_blocking,
     releasable,
 )
-from shared.protocol.loader import Protocol, load_protocol
+from shared.protocol.loader import (
+    Protocol,
+    RulebookError,
+    load_protocol,
+    packaged_texts,
+    read_texts,
+)
 from shared.protocol.record import Record
 from shared.protocol.statements import (
     KINDS,
@@ -51,6 +57,7 @@ from shared.protocol.statements import (
     parse_facts_document,
     parse_statement,
 )
+from shared.protocol.texts import RulebookTexts
 from shared.protocol.what_if import Difference, WhatIf, Window, what_if
 from shared.protocol.words import FactStatus
 
@@ -80,6 +87,8 @@ __all__ = [
     "ProtocolRef",
     "Record",
     "RuleSource",
+    "RulebookError",
+    "RulebookTexts",
     "Verdict",
     "WhatIf",
     "When",
@@ -97,8 +106,10 @@ __all__ = [
     "kind_of",
     "load_protocol",
     "newly_blocking",
+    "packaged_texts",
     "parse_facts_document",
     "parse_statement",
+    "read_texts",
     "releasable",
     "timeline",
     "what_if",

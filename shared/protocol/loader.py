@@ -3,11 +3,11 @@
 Invariant: a protocol that was returned is consistent: every reference resolves, every item, metric
 and class that a rule names exists, and limits do not contradict each other. Anything else raises
 `RulebookError` with file and line. This is the only module of the package that reads files, and it
-reads only the packaged rulebooks or the one file that it is given.
+reads only the packaged rulebooks or those at the one path that it is given.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from functools import lru_cache
 from importlib import resources
@@ -28,8 +28,17 @@ from shared.protocol.rulebook.product_section import ProductRules, read_product_
 from shared.protocol.rulebook.sentences import Sentences, read_sentences
 from shared.protocol.rulebook.steroid_section import read_steroids
 from shared.protocol.rulebook.tables import Tables, read_tables
+from shared.protocol.texts import RulebookTexts
 
-__all__ = ["Protocol", "RulebookError", "load_protocol", "read_protocol"]
+__all__ = [
+    "Protocol",
+    "RulebookError",
+    "load_protocol",
+    "packaged_texts",
+    "read_protocol",
+    "read_texts",
+    "texts_at",
+]
 
 _PACKAGE = "shared.protocol.rulebooks"
 _FILES = ("coordination.yaml", "codes.yaml", "sentences.yaml")
@@ -37,7 +46,10 @@ _FILES = ("coordination.yaml", "codes.yaml", "sentences.yaml")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Protocol:
-    """The protocol in force: version, clinic zone, rules by kind, tables, codes, sentences."""
+    """The protocol in force: version, clinic zone, rules by kind, tables, codes, sentences.
+
+    `digest` is that of the texts it was read from; empty when it was read from none.
+    """
 
     id: str
     version: str
@@ -58,6 +70,7 @@ class Protocol:
     codes: Codes
     sentences: Sentences
     plans: Plans
+    digest: str = ""
 
     @property
     def ref(self) -> ProtocolRef:
@@ -82,25 +95,46 @@ class Protocol:
 
 
 def load_protocol(path: Path | None = None) -> Protocol:
-    """Return the packaged protocol, or the one in the file `path` with the packaged codes.
+    """Return the packaged protocol, or the one at `path` (a directory, or a coordination file).
 
     Raises RulebookError when the rulebook is inconsistent, OSError when the file cannot be read.
     """
     if path is None:
         return _packaged()
-    _, codes, sentences = _packaged_texts()
-    return read_protocol(path.read_text("utf-8"), codes, sentences, file=path.name)
+    return read_texts(texts_at(path), file=path.name if path.is_file() else _FILES[0])
 
 
 @lru_cache(maxsize=1)
 def _packaged() -> Protocol:
-    return read_protocol(*_packaged_texts())
+    return read_texts(packaged_texts())
 
 
-def _packaged_texts() -> tuple[str, str, str]:
+def packaged_texts() -> RulebookTexts:
+    """Return the rulebook that comes with the program."""
     here = resources.files(_PACKAGE)
-    first, second, third = (here.joinpath(name).read_text("utf-8") for name in _FILES)
-    return first, second, third
+    return RulebookTexts(*(here.joinpath(name).read_text("utf-8") for name in _FILES))
+
+
+def texts_at(path: Path) -> RulebookTexts:
+    """Return the rulebook of a directory, or of one coordination file; packaged where it lacks one.
+
+    Raises OSError when there is no coordination file.
+    """
+    packaged = packaged_texts()
+    if not path.is_dir():
+        return RulebookTexts(path.read_text("utf-8"), packaged.codes, packaged.sentences)
+    codes, sentences = (path / name for name in _FILES[1:])
+    return RulebookTexts(
+        (path / _FILES[0]).read_text("utf-8"),
+        codes.read_text("utf-8") if codes.exists() else packaged.codes,
+        sentences.read_text("utf-8") if sentences.exists() else packaged.sentences,
+    )
+
+
+def read_texts(texts: RulebookTexts, *, file: str = _FILES[0]) -> Protocol:
+    """Return the protocol of these texts, with their digest; raises RulebookError."""
+    read = read_protocol(texts.coordination, texts.codes, texts.sentences, file=file)
+    return replace(read, digest=texts.digest)
 
 
 def read_protocol(

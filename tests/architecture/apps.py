@@ -54,10 +54,12 @@ def all_apps(var: Path) -> dict[Service, FastAPI]:
         making, _ = manufacturing.assembled(_around(manufacturing.PROGRAM, var), RestoreGuard())
         others = [
             (module.PROGRAM.service, (await module.build(_around(module.PROGRAM, var))).app)
-            for module in (intake, notification, console)
+            for module in (notification, console)
         ]
+        record, _ = intake.assembled(_around(intake.PROGRAM, var))
         return {
             **dict(others),
+            Service.INTAKE: record.app,
             Service.INFUSION_SCHEDULING: scheduling.app,
             Service.MANUFACTURING: making.app,
         }

@@ -41,6 +41,7 @@ WITHOUT_KEY: Mapping[str, str] = {
     "POST /cds-services/{service_id}/feedback": (
         "CDS Hooks clients send none: card, outcome, its time and the sender are the key of the row"
     ),
+    "POST /protocol/shadow": "a question: nothing is stored",
     "POST /zone": "sets a cookie in one browser, to the same value each time",
     "POST /sign-out": "a session ended twice is ended",
 }

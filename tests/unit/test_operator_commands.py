@@ -21,10 +21,16 @@ from services.console.operator import (
     event_commands,
     record_commands,
     recover_command,
+    replay_command,
+    shadow_command,
     what_if_command,
 )
 from shared.runtime.exits import Exit
 
+OPERATOR_COMMANDS = (
+    record_commands, event_commands, recover_command, replay_command, shadow_command,
+    what_if_command,
+)  # fmt: skip
 CASE = "01890000-0000-7000-8000-000000000000"
 METRICS = (
     "# TYPE tandem_lag_events gauge\n"
@@ -87,7 +93,7 @@ class Services:
 
     def run(self, *arguments: str) -> Result:
         app = cli.new_app()
-        for module in (record_commands, event_commands, recover_command, what_if_command):
+        for module in OPERATOR_COMMANDS:
             module.register(app)
         return CliRunner().invoke(app, list(arguments))
 
@@ -347,3 +353,83 @@ def test_without_a_token_and_without_a_demo_it_says_what_to_set(
 
     assert result.exit_code == Exit.BAD_USAGE
     assert "TANDEM_TOKEN" in result.stderr
+
+
+def replay_page(equal: int, *unequal: dict[str, Any], last: str | None = None) -> dict[str, Any]:
+    counts = {"equal": equal, "different": len(unequal), "rulebook-missing": 0}
+    total = equal + len(unequal)
+    return {"decisions": total, "counts": counts, "unequal": list(unequal), "next": last}
+
+
+def test_replay_ends_with_0_only_if_every_decision_is_equal(services: Services) -> None:
+    changed = {
+        "decision_id": "d-1", "case_id": CASE, "gate": "infusion", "at": "2027-03-10T07:00:00Z",
+        "protocol_version": "1.0.0", "outcome": "different", "stored": "{}", "now": "[]",
+    }  # fmt: skip
+
+    services.answers["GET /replay"] = (200, replay_page(3))
+    equal = services.run("replay", "--case", CASE, "--as-of", "2027-03-10T12:00Z")
+    services.answers["GET /replay"] = (200, replay_page(2, changed))
+    found = services.run("replay")
+    as_json = services.run("replay", "--json")
+
+    assert (equal.exit_code, found.exit_code) == (Exit.DONE, Exit.FAILED)
+    assert "3 of 3 decisions equal to the byte: 100.0 %" in equal.stdout
+    assert f"case_id={CASE}&as_of=2027-03-10T12%3A00Z" in services.asked[0][0]
+    assert "2 of 3 decisions equal to the byte: 66.7 %" in found.stdout
+    assert f"different: infusion of case {CASE}" in found.stdout
+    assert lines(as_json) == [{"decisions": 3, "equal": 2, "unequal": [changed]}]
+
+
+def test_replay_of_no_such_case_is_refused(services: Services) -> None:
+    assert services.run("replay", "--case", CASE).exit_code == Exit.INPUT_REFUSED
+
+
+def shadow_page(*changed: dict[str, Any], last: str | None = None) -> dict[str, Any]:
+    protocol = {"id": "cik-onc-coordination", "version": "1.1.0"}
+    return {"protocol": protocol, "decisions": 4, "changed": list(changed), "next": last}
+
+
+def test_shadow_says_which_decisions_would_have_been_others(
+    services: Services, tmp_path: Path
+) -> None:
+    (tmp_path / "coordination.yaml").write_text("words", "utf-8")
+    shift = {
+        "decision_id": "d-1", "case_id": CASE, "gate": "infusion", "at": "2027-03-10T07:00:00Z",
+        "protocol_version": "1.0.0",
+        "from": {"decision": "NO_GO_REVIEW", "blocking": ["ELIG-003", "LAB-PLT"]},
+        "to": {"decision": "NO_GO_HOLD", "blocking": ["LAB-PLT", "WO-CHEMO"]},
+    }  # fmt: skip
+    services.answers["POST /protocol/shadow"] = (200, shadow_page(shift))
+
+    shown = services.run("protocol", "shadow", "--rulebook", str(tmp_path), "--case", CASE)
+    as_json = services.run("protocol", "shadow", "--rulebook", "1.0.0", "--json")
+
+    assert shown.exit_code == as_json.exit_code == Exit.DONE
+    for text in (
+        f"infusion of case {CASE}", "NO_GO_REVIEW by 1.0.0, NO_GO_HOLD by 1.1.0",
+        "no longer blocked by ELIG-003", "now also blocked by WO-CHEMO",
+        "1 of 4 past decisions would have been others",
+    ):  # fmt: skip
+        assert text in shown.stdout
+    assert services.bodies()[0]["coordination"] == "words"
+    assert services.bodies()[0]["codes"]
+    assert services.bodies()[1] == {"version": "1.0.0"}
+    assert f"case_id={CASE}" in services.asked[0][0]
+    assert lines(as_json)[0]["changed"] == [shift]
+
+
+def test_shadow_without_its_file_and_with_a_broken_one_are_refused(
+    services: Services, tmp_path: Path
+) -> None:
+    errors = [{"pointer": "coordination.yaml:7", "code": "refused", "detail": "no rule"}]
+    problem = {"title": "Refused.", "code": "rulebook-refused", "errors": errors}
+    services.answers["POST /protocol/shadow"] = (422, problem)
+    (tmp_path / "b.yaml").write_text("words", "utf-8")
+
+    lacking = services.run("protocol", "shadow", "--rulebook", str(tmp_path / "none.yaml"))
+    broken = services.run("protocol", "shadow", "--rulebook", str(tmp_path / "b.yaml"))
+
+    assert (lacking.exit_code, broken.exit_code) == (Exit.INPUT_REFUSED, Exit.INPUT_REFUSED)
+    assert "none.yaml cannot be read" in lacking.stderr
+    assert "coordination.yaml:7: no rule" in broken.stderr

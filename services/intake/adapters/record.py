@@ -1,6 +1,7 @@
 """The coordination record's tables behind `RecordRows`."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -117,26 +118,26 @@ class PostgresRecordRows:
         row = await self._tx.row(STATEMENTS["fact_by_id"], fact_id, case_id)
         return made_or_none(StoredFact, row)
 
-    async def insert_decision(self, case_id: UUID, decision: StoredDecision) -> None:
+    async def insert_decisions(self, decisions: Sequence[StoredDecision]) -> None:
         """See the port."""
-        await self._tx.run(
-            STATEMENTS["insert_decision"],
-            decision.decision_id,
-            case_id,
-            decision.gate,
-            decision.decided_at,
-            decision.recorded_at,
-            decision.last_ordinal,
-            decision.protocol_version,
-            decision.verdict,
-            decision.body,
-        )
+        columns = [
+            [getattr(decision, field.name) for decision in decisions]
+            for field in fields(StoredDecision)
+        ]
+        await self._tx.run(STATEMENTS["insert_decisions"], *columns)
 
-    async def decisions_of_case(
-        self, case_id: UUID, gate: str | None = None
+    async def decision_given(
+        self, case_id: UUID, gate: str, at: datetime, recorded_at: datetime
+    ) -> StoredDecision | None:
+        """See the port."""
+        row = await self._tx.row(STATEMENTS["decision_given"], case_id, gate, at, recorded_at)
+        return made_or_none(StoredDecision, row)
+
+    async def decisions_page(
+        self, after: UUID | None, case_id: UUID | None, as_of: datetime | None, limit: int
     ) -> Sequence[StoredDecision]:
         """See the port."""
-        rows = await self._tx.rows(STATEMENTS["decisions_of_case"], case_id, gate)
+        rows = await self._tx.rows(STATEMENTS["decisions_page"], after, case_id, as_of, limit)
         return [made(StoredDecision, row) for row in rows]
 
     async def timelines_of_case(self, case_id: UUID) -> Sequence[StoredTimeline]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.intake.adapters.authority import AuthorityStore
 from services.intake.adapters.cds import PostgresCdsRows
+from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
 from shared.persistence.database import Tx
 
@@ -15,8 +16,11 @@ class PostgresIntakeRows:
     authority: AuthorityStore
     record: PostgresRecordRows
     cds: PostgresCdsRows
+    protocols: PostgresProtocolRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
     """The repository over `tx`."""
-    return PostgresIntakeRows(AuthorityStore(tx), PostgresRecordRows(tx), PostgresCdsRows(tx))
+    return PostgresIntakeRows(
+        AuthorityStore(tx), PostgresRecordRows(tx), PostgresCdsRows(tx), PostgresProtocolRows(tx)
+    )

@@ -5,20 +5,22 @@ from datetime import datetime
 from uuid import UUID
 
 from services.intake.adapters.record import PostgresRecordRows
+from services.intake.application.keep_decisions import keep_decisions
 from services.intake.application.reassess_case import facts_of
-from services.intake.application.record_ports import Product, StoredDecision
+from services.intake.application.record_ports import Product
+from services.intake.application.rulebooks import Rulebooks
 from services.intake.domain.permits import DecisionSeen, FindingSeen, PermitRequest, ProductSeen
 from shared.contracts.vocabulary import Gate
 from shared.persistence.database import Tx
 from shared.ports import World
-from shared.protocol import Decision, Protocol, canonical, decide
+from shared.protocol import Decision, decide
 
 
 @dataclass(frozen=True, slots=True)
 class DecideOnRecord:
     """`DecideNow`: the protocol in force over the facts on record."""
 
-    protocol: Protocol
+    rulebooks: Rulebooks
     world: World
 
     async def __call__(
@@ -27,20 +29,9 @@ class DecideOnRecord:
         """The decision, which is kept as it was given."""
         rows = PostgresRecordRows(tx)
         stored = await rows.facts_of_case(case_id)
-        decision = decide(self.protocol, facts_of(stored), gate, at)
-        await rows.insert_decision(
-            case_id,
-            StoredDecision(
-                decision_id=self.world.ids.new(),
-                gate=gate.value,
-                decided_at=at,
-                recorded_at=self.world.clock.now(),
-                last_ordinal=stored[-1].ordinal if stored else 0,
-                protocol_version=self.protocol.version,
-                verdict=decision.verdict.value,
-                body=canonical(decision.to_json()),
-            ),
-        )
+        protocol, now = self.rulebooks.protocol, self.world.clock.now()
+        decision = decide(protocol, facts_of(stored), gate, at)
+        await keep_decisions(rows, self.world.ids, case_id, stored, protocol, [decision], now)
         return _seen(decision)
 
 

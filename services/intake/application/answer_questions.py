@@ -11,6 +11,8 @@ from uuid import UUID
 
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import facts_of
+from services.intake.application.record_ports import StoredDecision
+from services.intake.application.rulebooks import Rulebooks
 from shared.contracts.vocabulary import Gate
 from shared.protocol import (
     Blocker,
@@ -39,23 +41,60 @@ class Question:
     as_of: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision, the least that must change for the gate to open, and whose protocol it is."""
+
+    decision: Decision
+    blockers: Sequence[Blocker]
+    protocol: Protocol
+
+
 async def decision_for(
     rows: IntakeRows, protocol: Protocol, question: Question, gate: Gate
 ) -> Decision:
-    """The decision of a gate at `question.at`."""
-    return (await explained_for(rows, protocol, question, gate))[0]
+    """The decision of a gate at `question.at`, by this protocol."""
+    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
+    return decide(protocol, facts, gate, question.at, as_of=question.as_of)
 
 
 async def explained_for(
-    rows: IntakeRows, protocol: Protocol, question: Question, gate: Gate
-) -> tuple[Decision, Sequence[Blocker]]:
-    """The decision of a gate at `question.at`, and the least that must change for it to open."""
-    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
+    rows: IntakeRows, rulebooks: Rulebooks, question: Question, gate: Gate
+) -> Explained:
+    """The decision of a gate at `question.at`, by the protocol and the facts of `question.as_of`.
+
+    Asked about the instant of a decision that was acted on, it is that decision to the byte: what
+    was recorded in the same instant but after it was not known then.
+    """
+    protocol, facts = await _known(rows, rulebooks, question, gate)
     record = Record.of(protocol, facts, as_of=question.as_of)
-    return (
-        decide(protocol, record, gate, question.at),
-        blockers(protocol, record, gate, question.at),
+    found = blockers(protocol, record, gate, question.at)
+    return Explained(decide(protocol, record, gate, question.at), found, protocol)
+
+
+async def _known(
+    rows: IntakeRows, rulebooks: Rulebooks, question: Question, gate: Gate
+) -> tuple[Protocol, Sequence[Fact]]:
+    """The protocol that answers the question and the facts that were known by then."""
+    stored = await rows.record.facts_of_case(question.case_id, question.as_of)
+    if question.as_of is None:
+        return rulebooks.protocol, facts_of(stored)
+    given = await rows.record.decision_given(
+        question.case_id, gate.value, question.at, question.as_of
     )
+    protocol = await _protocol_of(rows, rulebooks, given, question.as_of)
+    return protocol, facts_of(
+        [fact for fact in stored if given is None or fact.ordinal <= given.last_ordinal]
+    )
+
+
+async def _protocol_of(
+    rows: IntakeRows, rulebooks: Rulebooks, given: StoredDecision | None, as_of: datetime
+) -> Protocol:
+    found = None
+    if given is not None and given.protocol_digest and given.protocol_status:
+        found = await rulebooks.kept(rows.protocols, given.protocol_digest, given.protocol_status)
+    return found or await rulebooks.at(rows.protocols, as_of)
 
 
 async def timeline_for(

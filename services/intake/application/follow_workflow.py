@@ -13,6 +13,7 @@ from uuid import UUID
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_facts import record_facts
 from services.intake.application.record_ports import Product
+from services.intake.application.rulebooks import Rulebooks
 from shared.contracts.event import Envelope, Event
 from shared.contracts.infusion import (
     CoursePlanned,
@@ -42,7 +43,12 @@ _EPOCH_STRIDE = 10**9
 class WorkflowFacts:
     """The reactions of intake to manufacturing and infusion scheduling."""
 
-    protocol: Protocol
+    rulebooks: Rulebooks
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that decides now."""
+        return self.rulebooks.protocol
 
     def reactions(self) -> Mapping[type[Event], Reaction[IntakeRows]]:
         """For intake's REACTIONS table."""

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from services.intake.application.authority_ports import AuthorityRows
 from services.intake.application.cds_ports import CdsRows
+from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
 
 
@@ -23,4 +24,9 @@ class IntakeRows(Protocol):
     @property
     def cds(self) -> CdsRows:
         """Planned collections and feedback on cards."""
+        ...
+
+    @property
+    def protocols(self) -> ProtocolRows:
+        """The rulebooks that decide and decided."""
         ...

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from services.intake.application.keep_decisions import keep_decisions
 from services.intake.application.place_hold import place_rule_hold
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import StoredFact, StoredTimeline
@@ -62,7 +63,7 @@ async def reassess_case(
     """The gates whose verdict or findings changed. The case row is locked already.
 
     `publish` False leaves the timelines for later (the last chunk of an import); holds and the
-    version never wait.
+    version never wait. Each published decision that changed is kept as it was given.
     """
     now = work.world.clock.now()
     stored = await work.rows.record.facts_of_case(case_id)
@@ -78,6 +79,10 @@ async def reassess_case(
             fresh = timeline_of(protocol, facts, gate, now)
             await _publish(work, protocol, case_id, assessment, before.get(gate), gate, fresh)
     changed = {g for g, d in assessment.decisions.items() if standings.get(g) != standing_of(d)}
+    if publish:
+        given = [assessment.decisions[gate] for gate in Gate if gate in changed]
+        ids = work.world.ids
+        await keep_decisions(work.rows.record, ids, case_id, stored, protocol, given, now)
     return Changed(frozenset(changed), stored)
 
 

@@ -8,14 +8,14 @@ from typing import Final
 
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import reassess_case
+from services.intake.application.rulebooks import Rulebooks
 from shared.messaging.unit_of_work import Cause, UnitOfWork
-from shared.protocol import Protocol
 
 #: one round works through so many cases, each in its own transaction
 CASES_PER_ROUND_MAX: Final = 200
 
 
-async def reassess_due(uow: UnitOfWork[IntakeRows], protocol: Protocol) -> int:
+async def reassess_due(uow: UnitOfWork[IntakeRows], rulebooks: Rulebooks) -> int:
     """The number of cases that were assessed anew."""
     world = uow.world
     cause = Cause("service:intake", correlation_id=world.ids.new())
@@ -24,5 +24,5 @@ async def reassess_due(uow: UnitOfWork[IntakeRows], protocol: Protocol) -> int:
     for case_id in due:
         async with uow.begin(Cause("service:intake", world.ids.new())) as work:
             await work.rows.authority.lock_case(case_id)
-            await reassess_case(work, protocol, case_id)
+            await reassess_case(work, rulebooks.protocol, case_id)
     return len(due)

@@ -70,14 +70,21 @@ class StoredTimeline:
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """A decision that was acted on. `body` is the canonical JSON as it was given."""
+    """A decision that was acted on. `body` is the canonical JSON as it was given.
+
+    `last_ordinal`: the facts of the case up to that one were known. `protocol_digest` names the
+    rulebook's texts; None on what was kept before they were.
+    """
 
     decision_id: UUID
+    case_id: UUID
     gate: str
     decided_at: datetime
     recorded_at: datetime
     last_ordinal: int
     protocol_version: str
+    protocol_digest: str | None
+    protocol_status: str | None
     verdict: str
     body: str
 
@@ -155,14 +162,20 @@ class RecordRows(Protocol):
         """One fact."""
         ...
 
-    async def insert_decision(self, case_id: UUID, decision: StoredDecision) -> None:
-        """Keeps a decision for good."""
+    async def insert_decisions(self, decisions: Sequence[StoredDecision]) -> None:
+        """Keeps decisions for good."""
         ...
 
-    async def decisions_of_case(
-        self, case_id: UUID, gate: str | None = None
+    async def decision_given(
+        self, case_id: UUID, gate: str, at: datetime, recorded_at: datetime
+    ) -> StoredDecision | None:
+        """The last decision of a gate that was given about `at` at that very instant."""
+        ...
+
+    async def decisions_page(
+        self, after: UUID | None, case_id: UUID | None, as_of: datetime | None, limit: int
     ) -> Sequence[StoredDecision]:
-        """Decisions in the order in which they were made."""
+        """Decisions in the order of their ids, after the given one, recorded by `as_of`."""
         ...
 
     async def timelines_of_case(self, case_id: UUID) -> Sequence[StoredTimeline]:

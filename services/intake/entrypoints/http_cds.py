@@ -4,7 +4,7 @@ The services answer questions and store nothing. The caller is an EHR that signs
 does, in the role of the physician for whom it asks.
 """
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -111,7 +111,7 @@ async def _carded(
     about: About,
 ) -> Response:
     now = parts.world.clock.now()
-    question = _question(parts, principal, parts.read_orders(orders, now), about)
+    question = _question(parts, principal, parts.read_orders(orders, now), about, now)
     async with parts.uow.begin(cause_of(request, principal)) as work:
         found = await check_orders(work, parts.protocol, question)
         ids = [parts.world.ids.new() for _ in found.cards]
@@ -121,7 +121,11 @@ async def _carded(
 
 
 def _question(
-    parts: IntakeParts, principal: Principal, incoming: IncomingOrders, about: About
+    parts: IntakeParts,
+    principal: Principal,
+    incoming: IncomingOrders,
+    about: About,
+    now: datetime,
 ) -> OrderQuestion:
     if incoming.problems:
         located = [FieldError(p.pointer, p.code, p.message) for p in incoming.problems]
@@ -135,7 +139,7 @@ def _question(
         facts=facts,
         not_compared=incoming.not_compared,
         about=about,
-        at=parts.world.clock.now(),
+        at=now,
         site=principal.site,
     )
 

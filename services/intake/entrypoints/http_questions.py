@@ -46,10 +46,10 @@ async def get_decision(
     question = questions.Question(case_id, at or parts.world.clock.now(), as_of)
     async with parts.uow.begin(cause_of(request, principal)) as work:
         await case_or_404(work, case_id, principal)
-        decision, found = await questions.explained_for(work.rows, parts.protocol, question, gate)
+        found = await questions.explained_for(work.rows, parts.rulebooks, question, gate)
         work.note("decision-read", case_id, gate=gate.value)
-    blockers = [blocker.to_json(parts.protocol.zone) for blocker in found]
-    body = {"mode": parts.mode, **decision.to_json(), "blockers": blockers}
+    blockers = [blocker.to_json(found.protocol.zone) for blocker in found.blockers]
+    body = {"mode": parts.mode, **found.decision.to_json(), "blockers": blockers}
     return Answer(200, body).response()
 
 

@@ -11,6 +11,7 @@ from services.intake.application.incoming import ReadBundle
 from services.intake.application.incoming_orders import ReadOrders
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
+from services.intake.application.rulebooks import Rulebooks
 from shared.auth.authenticator import Authenticator
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
@@ -29,12 +30,17 @@ class IntakeParts:
 
     uow: UnitOfWork[IntakeRows]
     authority: Authority[IntakeRows]
-    protocol: Protocol
+    rulebooks: Rulebooks
     world: World
     mode: Literal["demo", "shadow", "live"]
     read_bundle: ReadBundle
     read_orders: ReadOrders
     authenticator: Authenticator
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that decides now."""
+        return self.rulebooks.protocol
 
     async def second_person(self, token: str) -> Principal:
         """Who signs second, by a token of their own. Raises `Problem` 422."""

@@ -79,7 +79,7 @@ async def tell(intake: Intake, event: Event) -> None:
     )  # fmt: skip
     cause = Cause.of_event(envelope, Service.INTAKE)
     async with parts.uow.begin(cause) as work:
-        await reactions(parts.protocol).handlers[type(event)](work, envelope)
+        await reactions(parts.rulebooks).handlers[type(event)](work, envelope)
 
 
 def planned(case_id: str) -> CoursePlanned:

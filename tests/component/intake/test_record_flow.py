@@ -280,7 +280,7 @@ async def test_time_alone_ends_a_wash_out_and_the_timer_sees_it(intake: Intake) 
 
     parts = intake.app.state.parts
     intake.clock.advance(days=8)
-    while await reassess_due(parts.uow, parts.protocol):
+    while await reassess_due(parts.uow, parts.rulebooks):
         pass
 
     assert (await intake.case(case_id))["open_holds"] == []

@@ -31,6 +31,8 @@ TABLE: Table = {
     "GET /cases/{case_id}/due": READERS,
     "GET /cases/{case_id}/checklist": READERS,
     "POST /cases/{case_id}/what-if": READERS | HOLDERS,
+    "GET /replay": {"medical_director", "coordinator", "auditor"},
+    "POST /protocol/shadow": {"medical_director", "coordinator", "auditor"},
     "POST /cases/{case_id}/reviews": CLINICAL,
     "POST /cases/{case_id}/overrides": CLINICAL,
     "POST /cases/{case_id}/eligibility": PHYSICIANS,
