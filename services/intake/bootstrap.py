@@ -21,11 +21,12 @@ from services.intake.application.follow_workflow import WorkflowFacts
 from services.intake.application.lapse_permits import lapse_permits
 from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
-from services.intake.application.reassess_due import reassess_due
+from services.intake.application.reassess_due import follow_protocol, reassess_due
 from services.intake.application.rulebooks import Rulebooks
 from services.intake.entrypoints.http_authority import MaySee, authority_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
+from services.intake.entrypoints.http_protocol import router as protocol_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
 from services.intake.entrypoints.http_recover import router as recover_router
@@ -56,6 +57,8 @@ from shared.web.app import create_app
 MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services.intake")
 #: how often passed interval boundaries are looked for
 REASSESS_SECONDS: Final = 1.0
+#: how often the history of rulebooks is read anew (well below sign_rulebook.NOTICE)
+FOLLOW_SECONDS: Final = 5.0
 #: how late a permit's lapse may be seen
 LAPSE_SECONDS: Final = 0.5
 #: a page is due a second after T_ack at the latest
@@ -86,9 +89,10 @@ def all_routers(
     authority: Authority[IntakeRows], may_see: MaySee, clock: Clock
 ) -> tuple[APIRouter, ...]:
     """The service's endpoints; a demo's clock can be moved."""
-    routers = (record_router, questions_router, signing_router, cds_router, replay_router)
+    routers = (record_router, questions_router, signing_router, cds_router)
+    provers = (replay_router, protocol_router)
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
-    return (*routers, authority_router(authority, may_see), recover_router, *demo)
+    return (*routers, *provers, authority_router(authority, may_see), recover_router, *demo)
 
 
 async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows]:
@@ -142,6 +146,7 @@ def assembled(
         reactions=reacting,
         timers=(
             Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, rulebooks)),
+            Timer("follow-protocol", FOLLOW_SECONDS, partial(follow_protocol, uow, rulebooks)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
         ),

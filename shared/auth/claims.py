@@ -5,6 +5,7 @@ carries many) give nothing.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.auth.authenticator import NotAuthenticatedError
@@ -35,6 +36,7 @@ def person(claims: Mapping[str, Any]) -> Principal:
             for label in labels
             if label.startswith(_CONSULTANT_PREFIX) and label != _CONSULTANT_PREFIX
         ),
+        authenticated_at=_instant(claims.get("auth_time")),
     )
 
 
@@ -67,6 +69,16 @@ def _labels(claims: Mapping[str, Any]) -> Sequence[str]:
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise NotAuthenticatedError("malformed-roles")
     return labels
+
+
+def _instant(seconds: object) -> datetime | None:
+    """A claim in seconds since 1970; one that is no such number says nothing."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

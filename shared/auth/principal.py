@@ -1,6 +1,7 @@
 """Who is asking: the verified content of a bearer token."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from shared.contracts.vocabulary import Role, Service
 
@@ -10,7 +11,8 @@ class Principal:
     """A verified caller. `subject` is the stable id that signatures and audits keep.
 
     A person has `roles`; a service has `service` and no roles. `site` limits which cases a person
-    may see (None: all sites of the installation).
+    may see (None: all sites of the installation). `authenticated_at` is when the person last
+    proved to the issuer who they are, in machine time (None: the issuer does not say).
     """
 
     subject: str
@@ -19,6 +21,7 @@ class Principal:
     service: Service | None = None
     site: str | None = None
     specialities: frozenset[str] = frozenset()
+    authenticated_at: datetime | None = None
 
     def has_any(self, *roles: Role) -> bool:
         """Whether the caller holds one of these roles."""

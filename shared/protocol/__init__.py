@@ -46,6 +46,7 @@ from shared.protocol.loader import (
     read_texts,
 )
 from shared.protocol.record import Record
+from shared.protocol.rules.standing import can_be_closed
 from shared.protocol.statements import (
     KINDS,
     FactsDocument,
@@ -96,6 +97,7 @@ __all__ = [
     "asks_for_hold",
     "blockers",
     "blocking_rule_findings",
+    "can_be_closed",
     "canonical",
     "checklist",
     "decide",

@@ -78,6 +78,16 @@ class Protocol:
         return ProtocolRef(self.id, self.version, self.status)
 
     @property
+    def is_in_force(self) -> bool:
+        """False where it is not signed for use, or not any more: no step may start by it."""
+        return self.status not in {"unsigned", "retired"}
+
+    @property
+    def identity(self) -> str:
+        """Which words decide, and under which status: a version name alone would not do."""
+        return f"{self.digest}:{self.status}"
+
+    @property
     def indications(self) -> frozenset[str]:
         """The concepts of cancers that the protocol evaluates, kinds of them included."""
         subtypes = self.tables.indication_subtypes

@@ -116,6 +116,7 @@ class DevIdentity:
             "sub": subject,
             "aud": audience,
             "iat": issued,
+            "auth_time": issued,
             "nbf": issued,
             "exp": issued + seconds,
             "jti": secrets.token_hex(16),

@@ -26,6 +26,7 @@ from services.console.operator import (
     what_if_command,
 )
 from shared.runtime.exits import Exit
+from tests.made_up_rulebook import made_up
 
 OPERATOR_COMMANDS = (
     record_commands, event_commands, recover_command, replay_command, shadow_command,
@@ -433,3 +434,71 @@ def test_shadow_without_its_file_and_with_a_broken_one_are_refused(
     assert (lacking.exit_code, broken.exit_code) == (Exit.INPUT_REFUSED, Exit.INPUT_REFUSED)
     assert "none.yaml cannot be read" in lacking.stderr
     assert "coordination.yaml:7: no rule" in broken.stderr
+
+
+def test_protocol_show_lists_versions_and_signatures(services: Services) -> None:
+    signature = {
+        "meaning": "approved-for-use", "since": "2027-06-01T00:00:00Z", "signer": "u-1",
+        "signer_name": "Dr Aydin", "signed_at": "2027-05-01T09:00:00Z", "reason": "read",
+    }  # fmt: skip
+    page = {"items": [{"id": "cik-onc-coordination", "version": "1.0.0", "status": "in-force",
+                       "digest": "d1", "signatures": [signature]}]}  # fmt: skip
+    services.answers["GET /protocol/versions"] = (200, page)
+
+    shown = services.run("protocol", "show")
+
+    assert shown.exit_code == Exit.DONE
+    assert "cik-onc-coordination 1.0.0  in-force  d1" in shown.stdout
+    assert "approved-for-use from 2027-06-01T00:00:00Z by Dr Aydin (u-1)" in shown.stdout
+    assert lines(services.run("protocol", "show", "--json")) == [page]
+
+
+def test_protocol_diff_needs_no_server(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "coordination.yaml").write_text(made_up(), "utf-8")
+
+    shown = services.run("protocol", "diff", "packaged", str(tmp_path))
+    lacking = services.run("protocol", "diff", "packaged", str(tmp_path / "none"))
+
+    assert shown.exit_code == Exit.DONE
+    assert "WO-CHEMO: days before infusion 3 → 5." in shown.stdout
+    assert "17 changes" in shown.stdout
+    assert lacking.exit_code == Exit.INPUT_REFUSED
+    assert services.asked == []
+
+
+def test_a_draft_is_proposed_signed_and_retired(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "coordination.yaml").write_text("words", "utf-8")
+    made = {"digest": "d1", "id": "cik-onc-coordination", "version": "1.1.0"}
+    receipt = {"signature_id": "s1", "meaning": "approved-for-use", "since": "2027-06-01T00:00Z"}
+    services.answers["POST /protocol/versions"] = (201, made)
+    services.answers["POST /protocol/versions/d1/signature"] = (201, receipt)
+    services.answers["POST /protocol/versions/d1/retirement"] = (201, receipt)
+
+    proposed = services.run("protocol", "propose", str(tmp_path))
+    signed = services.run("protocol", "sign", "d1", "--reason", "read and approved")
+    retired = services.run(
+        "protocol", "retire", "d1", "--reason", "ended", "--since", "2027-06-01T00:00+03:00"
+    )
+
+    assert [r.exit_code for r in (proposed, signed, retired)] == [Exit.DONE] * 3
+    assert "1.1.0 is on record: d1" in proposed.stdout
+    assert "approved-for-use from 2027-06-01T00:00Z" in signed.stdout
+    texts, first, second = services.bodies()
+    assert texts["coordination"] == "words"
+    assert first["since"] is None
+    assert first["reason"] == "read and approved"
+    assert first["reauthentication_token"]
+    assert second["since"] == "2027-06-01T00:00+03:00"
+
+
+def test_outside_the_demo_a_signature_asks_for_a_second_sign_in(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_TOKEN", "first")
+    monkeypatch.delenv("TANDEM_SECOND_TOKEN", raising=False)
+
+    refused = services.run("protocol", "sign", "d1", "--reason", "read and approved")
+
+    assert refused.exit_code == Exit.BAD_USAGE
+    assert "TANDEM_SECOND_TOKEN" in refused.stderr
+    assert services.asked == []

@@ -114,6 +114,17 @@ def token(role: Role, number: int = 1) -> str:
     return DevIdentity.prepare(var, issuer).issue_user_token(user, now=MachineClock().now())
 
 
+def fresh_token(role: Role) -> str:
+    """A token of a sign-in made now: a signature's second component.
+
+    In the demo the demo user signs in again; elsewhere it comes from `TANDEM_SECOND_TOKEN`.
+    """
+    if os.environ.get(TOKEN) and not os.environ.get(SECOND_TOKEN):
+        title = f"sign in again and set {SECOND_TOKEN} to that token: it is the second component"
+        raise Refused(Exit.BAD_USAGE, {"title": title, "code": "no-token"})
+    return os.environ.get(SECOND_TOKEN) or token(role)
+
+
 def _document(answer: httpx.Response) -> Any:  # noqa: ANN401 - a JSON document or text
     is_json = "json" in answer.headers.get("content-type", "")
     if answer.is_success:

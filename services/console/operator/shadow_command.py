@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,9 +9,9 @@ from uuid import UUID
 import typer
 
 from services.console.operator.calling import AsJson, Caller, Refused, end, print_json
+from services.console.operator.protocol_commands import register_on
+from services.console.operator.rulebook_files import texts_of
 from shared.contracts.vocabulary import Role, Service
-from shared.protocol.loader import texts_at
-from shared.runtime.exits import Exit
 
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
 
@@ -25,6 +24,7 @@ def register(app: typer.Typer) -> None:
     def protocol() -> None:
         """Asks about the rulebooks of the coordination protocol."""
 
+    register_on(group)
     group.command("shadow")(shadow)
     app.add_typer(group, name="protocol")
 
@@ -65,12 +65,7 @@ def shadow(
 def _texts(rulebook: str) -> dict[str, str]:
     if _VERSION.fullmatch(rulebook):
         return {"version": rulebook}
-    path = Path(rulebook)
-    try:
-        texts = texts_at(path)
-    except OSError as error:
-        title = f"{path.name} cannot be read: {error.strerror}"
-        raise Refused(Exit.INPUT_REFUSED, {"title": title, "code": "unreadable"}) from error
+    texts = texts_of(rulebook)
     return {
         "coordination": texts.coordination,
         "codes": texts.codes,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from services.intake.application.protocol_ports import ProtocolUse
+from services.intake.application.protocol_ports import KeptRulebook, ProtocolSignature, ProtocolUse
 from shared.persistence.database import Tx
 from shared.persistence.mapping import made, made_or_none
 from shared.persistence.statements import load_statements
@@ -42,6 +42,34 @@ class PostgresProtocolRows:
         """See the port."""
         found: str | None = await self._tx.value(STATEMENTS["digest_of_version"], version)
         return found
+
+    async def rulebooks(self) -> Sequence[KeptRulebook]:
+        """See the port."""
+        return [made(KeptRulebook, row) for row in await self._tx.rows(STATEMENTS["rulebooks"])]
+
+    async def signatures(self) -> Sequence[ProtocolSignature]:
+        """See the port."""
+        found = await self._tx.rows(STATEMENTS["signatures"])
+        return [made(ProtocolSignature, row) for row in found]
+
+    async def lock_uses(self) -> None:
+        """See the port."""
+        await self._tx.run(STATEMENTS["lock_uses"])
+
+    async def add_signature(self, signature: ProtocolSignature) -> None:
+        """See the port."""
+        await self._tx.run(
+            STATEMENTS["add_signature"],
+            signature.signature_id,
+            signature.digest,
+            signature.act,
+            signature.since,
+            signature.reason,
+            signature.signer,
+            signature.signer_name,
+            signature.signed_at,
+            signature.signed_in_at,
+        )
 
     async def add_use(self, use: ProtocolUse) -> None:
         """See the port."""

@@ -156,11 +156,17 @@ class PostgresRecordRows:
             timeline.verdict,
             sorted([rule, episode] for rule, episode in timeline.blocking),
             timeline.next_boundary,
+            timeline.made_by,
         )
 
     async def cases_due(self, now: datetime, limit: int) -> Sequence[UUID]:
         """See the port."""
         rows = await self._tx.rows(STATEMENTS["cases_due"], now, limit)
+        return [row["case_id"] for row in rows]
+
+    async def cases_made_by_others(self, made_by: str, limit: int) -> Sequence[UUID]:
+        """See the port."""
+        rows = await self._tx.rows(STATEMENTS["cases_made_by_others"], made_by, limit)
         return [row["case_id"] for row in rows]
 
     async def put_product(self, product: Product) -> None:

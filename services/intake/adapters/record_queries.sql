@@ -72,20 +72,25 @@ WHERE ($1::uuid IS NULL OR decision_id > $1) AND ($2::uuid IS NULL OR case_id = 
 ORDER BY decision_id LIMIT $4
 
 -- name: timelines_of_case
-SELECT gate, timeline_version, body, verdict, blocking, next_boundary FROM timeline
+SELECT gate, timeline_version, body, verdict, blocking, next_boundary, made_by FROM timeline
 WHERE case_id = $1
 
 -- name: put_timeline
-INSERT INTO timeline (case_id, gate, timeline_version, body, verdict, blocking, next_boundary)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO timeline (case_id, gate, timeline_version, body, verdict, blocking, next_boundary,
+                      made_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (case_id, gate) DO UPDATE SET
     timeline_version = EXCLUDED.timeline_version, body = EXCLUDED.body,
     verdict = EXCLUDED.verdict, blocking = EXCLUDED.blocking,
-    next_boundary = EXCLUDED.next_boundary
+    next_boundary = EXCLUDED.next_boundary, made_by = EXCLUDED.made_by
 
 -- name: cases_due
 -- Cases whose timeline changes by time alone: its boundary has passed.
 SELECT DISTINCT case_id FROM timeline WHERE next_boundary <= $1 ORDER BY case_id LIMIT $2
+
+-- name: cases_made_by_others
+-- Cases whose timeline another protocol made than the one in force.
+SELECT DISTINCT case_id FROM timeline WHERE made_by IS DISTINCT FROM $1 ORDER BY case_id LIMIT $2
 
 -- name: put_product
 INSERT INTO product (dose_id, case_id, batch_id, certificate_id, state, form, formulated_at,

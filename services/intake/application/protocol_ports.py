@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+from uuid import UUID
 
 from shared.protocol import RulebookTexts
 
-UseStatus = Literal["draft", "signed"]
+UseStatus = Literal["draft", "unsigned", "signed", "retired"]
+Act = Literal["approved-for-use", "retired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,31 @@ class ProtocolUse:
     since: datetime
     digest: str
     status: UseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRulebook:
+    """A rulebook on record, without its texts."""
+
+    digest: str
+    protocol_id: str
+    version: str
+    kept_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolSignature:
+    """A signed act on a rulebook. `signed_in_at` is the second component, in machine time."""
+
+    signature_id: UUID
+    digest: str
+    act: Act
+    since: datetime
+    reason: str
+    signer: str
+    signer_name: str
+    signed_at: datetime
+    signed_in_at: datetime
 
 
 class ProtocolRows(Protocol):
@@ -34,6 +61,22 @@ class ProtocolRows(Protocol):
 
     async def digest_of_version(self, version: str) -> str | None:
         """The digest of the rulebook of a version that was kept last."""
+        ...
+
+    async def rulebooks(self) -> Sequence[KeptRulebook]:
+        """Every rulebook on record, newest first."""
+        ...
+
+    async def signatures(self) -> Sequence[ProtocolSignature]:
+        """Every signed act, in the order of signing."""
+        ...
+
+    async def lock_uses(self) -> None:
+        """Lets nobody else change what decides until this transaction ends."""
+        ...
+
+    async def add_signature(self, signature: ProtocolSignature) -> None:
+        """Adds a signed act."""
         ...
 
     async def add_use(self, use: ProtocolUse) -> None:

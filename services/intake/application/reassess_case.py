@@ -123,6 +123,7 @@ async def _publish(
             verdict=standing.verdict.value,
             blocking=standing.blocking,
             next_boundary=next_boundary(fresh),
+            made_by=protocol.identity,
         ),
     )
     if is_same:

@@ -58,7 +58,10 @@ class CaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class StoredTimeline:
-    """The latest published timeline of a gate. `blocking` are [rule, episode] pairs."""
+    """The latest published timeline of a gate. `blocking` are [rule, episode] pairs.
+
+    `made_by` names the protocol as `Protocol.identity` does; None: kept before that was.
+    """
 
     gate: str
     timeline_version: int
@@ -66,6 +69,7 @@ class StoredTimeline:
     verdict: str
     blocking: frozenset[tuple[str, str]]
     next_boundary: datetime | None
+    made_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,10 @@ class RecordRows(Protocol):
 
     async def cases_due(self, now: datetime, limit: int) -> Sequence[UUID]:
         """Cases whose timeline has a boundary at or before `now`."""
+        ...
+
+    async def cases_made_by_others(self, made_by: str, limit: int) -> Sequence[UUID]:
+        """Cases with a timeline that another protocol made."""
         ...
 
     async def put_product(self, product: Product) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from services.intake.application.ports import IntakeRows
-from services.intake.application.protocol_ports import ProtocolRows, ProtocolUse
+from services.intake.application.protocol_ports import ProtocolRows, ProtocolUse, UseStatus
 from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.ports import Clock
 from shared.protocol import Protocol, RulebookTexts, read_texts
@@ -38,7 +38,23 @@ class Rulebooks:
     def use_at(self, instant: datetime) -> ProtocolUse:
         """What decides at an instant; before the history begins, the packaged draft."""
         begun = [use for use in self._uses if use.since <= instant]
-        return begun[-1] if begun else ProtocolUse(instant, self.packaged.digest, "draft")
+        return begun[-1] if begun else self._packaged_use(instant)
+
+    def _packaged_use(self, instant: datetime) -> ProtocolUse:
+        # A draft runs in the demo only; elsewhere it explains and plans, and nothing may start.
+        status: UseStatus = "draft" if self.mode == "demo" else "unsigned"
+        return ProtocolUse(instant, self.packaged.digest, status)
+
+    def status_of(self, digest: str) -> str:
+        """What a rulebook is now: in force, signed for later, draft, or retired."""
+        now = self._clock.now()
+        use = self.use_at(now)
+        if use.digest == digest and use.status in ("signed", "draft"):
+            return "in-force" if use.status == "signed" else "draft-in-use"
+        mine = [u for u in self._uses if u.digest == digest and u.status in ("signed", "retired")]
+        if any(u.since > now and u.status == "signed" for u in mine):
+            return "signed"
+        return "retired" if mine else "draft"
 
     async def at(self, rows: ProtocolRows, instant: datetime) -> Protocol:
         """The protocol that decided at an instant."""
@@ -56,17 +72,26 @@ class Rulebooks:
         return with_status(self._parsed[digest], status)
 
     async def refresh(self, uow: UnitOfWork[IntakeRows]) -> None:
-        """Reads the history anew; adds the packaged rulebook when another draft decided so far."""
+        """Reads the history anew; adds the packaged rulebook when another draft decided so far.
+
+        A use that begins later is read in advance, so that every process changes at its instant.
+        """
         async with uow.begin(Cause("service:intake", uow.world.ids.new())) as work:
             rows, now = work.rows.protocols, self._clock.now()
             if self.packaged.digest not in self._parsed:
                 await self._keep_packaged(rows, now)
             self._uses = await rows.uses()
-            use = self.use_at(now)
-            if not self._uses or (use.status == "draft" and use.digest != self.packaged.digest):
-                await rows.add_use(ProtocolUse(now, self.packaged.digest, "draft"))
+            use, packaged = self.use_at(now), self._packaged_use(now)
+            is_signed_for = use.status in ("signed", "retired")
+            if not self._uses or not (is_signed_for or self._same(use, packaged)):
+                await rows.add_use(packaged)
                 self._uses = await rows.uses()
-            await self.kept(rows, self.use_at(now).digest, "draft")
+            for use in [self.use_at(now), *(u for u in self._uses if u.since > now)]:
+                await self.kept(rows, use.digest, use.status)
+
+    @staticmethod
+    def _same(one: ProtocolUse, other: ProtocolUse) -> bool:
+        return (one.digest, one.status) == (other.digest, other.status)
 
     async def _keep_packaged(self, rows: ProtocolRows, now: datetime) -> None:
         packaged = read_texts(self.packaged)
@@ -79,7 +104,9 @@ class Rulebooks:
         return with_status(self._parsed[use.digest], use.status)
 
     def _remember(self, protocol: Protocol) -> None:
-        held = {self.packaged.digest, self.use_at(self._clock.now()).digest}
+        now = self._clock.now()
+        held = {self.packaged.digest, self.use_at(now).digest}
+        held |= {use.digest for use in self._uses if use.since > now}
         for digest in [d for d in self._parsed if d not in held][: len(self._parsed) - PARSED_MAX]:
             del self._parsed[digest]
         self._parsed[protocol.digest] = protocol

@@ -1,6 +1,6 @@
 """Replay and shadow over HTTP: stored decisions made again, page by page. Nothing is written."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -12,16 +12,19 @@ from services.intake.application.replay_decisions import PAGE_MAX, Replay, Repla
 from services.intake.application.rulebooks import Rulebooks
 from services.intake.application.shadow_protocol import Said, Shift, shadow
 from services.intake.entrypoints.parts import Parts, case_or_404
+from services.intake.entrypoints.rulebook_text import (
+    RulebookBody,
+    Text,
+    rulebook_of,
+    rulebook_refusals,
+)
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role
-from shared.protocol import Protocol, RulebookError, RulebookTexts, read_texts
+from shared.protocol import Protocol, read_texts
 from shared.web.idempotency import Answer
-from shared.web.problems import FieldError, Problem, not_found
+from shared.web.problems import Problem, not_found
 from shared.web.requests import RequestModel, cause_of
 from shared.web.security import requires
-
-#: three times the packaged rulebook's largest file
-TEXT_MAX: Final = 400_000
 
 router = APIRouter(tags=["protocol"])
 #: who proves what was decided, and who answers for it; decisions of all cases, so nobody else
@@ -29,7 +32,6 @@ Prover = Annotated[
     Principal, Depends(requires(Role.MEDICAL_DIRECTOR, Role.COORDINATOR, Role.AUDITOR))
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-Text = Annotated[str, Field(max_length=TEXT_MAX)]
 
 
 class ShadowBody(RequestModel):
@@ -112,21 +114,13 @@ async def _other(rows: IntakeRows, rulebooks: Rulebooks, body: ShadowBody) -> Pr
                 raise not_found("rulebook version")
             return kept
         case ShadowBody(version=None, coordination=str() as coordination):
-            return _read(rulebooks.packaged, coordination, body)
+            sent = RulebookBody(
+                coordination=coordination, codes=body.codes, sentences=body.sentences
+            )
+            with rulebook_refusals():
+                return read_texts(rulebook_of(rulebooks.packaged, sent))
         case _:
             raise Problem(422, "rulebook-unnamed", "Name a version, or send a coordination file.")
-
-
-def _read(packaged: RulebookTexts, coordination: str, body: ShadowBody) -> Protocol:
-    texts = RulebookTexts(
-        coordination, body.codes or packaged.codes, body.sentences or packaged.sentences
-    )
-    try:
-        return read_texts(texts)
-    except RulebookError as error:
-        where = FieldError(pointer=f"{error.file}:{error.line}", code="refused", detail=str(error))
-        title = "The rulebook is inconsistent."
-        raise Problem(422, "rulebook-refused", title, errors=[where]) from error
 
 
 def _shift_json(shift: Shift) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from shared.protocol.rules.manufacturing import lot_to_release, manufacturing_ch
 from shared.protocol.rules.person import person_checks
 from shared.protocol.rules.positive_test import positive_test_checks
 from shared.protocol.rules.product import FRESH_CLOCK, chosen, clock, product_checks
+from shared.protocol.rules.standing import standing_checks
 from shared.protocol.rules.steroids import steroid_checks
 from shared.protocol.rules.washout import washout_checks
 from shared.protocol.words import ProductForm
@@ -53,6 +54,7 @@ FAMILIES: tuple[Callable[[Case], Iterator[Check]], ...] = (
     product_checks,
     manufacturing_checks,
     data_checks,
+    standing_checks,
 )
 
 

@@ -1,6 +1,7 @@
 """Intake as its bootstrap builds it, on real PostgreSQL, with a clinic clock the test sets."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +105,15 @@ class Intake:
 
 @pytest.fixture(scope="module")
 async def intake(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Intake]:
+    async with running_intake(infra, tmp_path_factory) as found:
+        yield found
+
+
+@asynccontextmanager
+async def running_intake(
+    infra: Infra, tmp_path_factory: pytest.TempPathFactory, mode: str = "demo"
+) -> AsyncIterator[Intake]:
+    """Intake on a database of its own."""
     dsn = await infra.create_database("intake")
     await migrate(dsn, migrations())
     database = await PostgresDatabase.open(dsn)
@@ -112,7 +122,7 @@ async def intake(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     var = tmp_path_factory.mktemp("var")
 
     async def start() -> FastAPI:
-        return await _app(dsn, database, clock, sign_in, var)
+        return await _app(dsn, database, clock, sign_in, var, mode)
 
     app = await start()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -123,7 +133,12 @@ async def intake(infra: Infra, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 
 
 async def _app(
-    dsn: str, database: PostgresDatabase, clock: StandingClock, sign_in: SignIn, var: Path
+    dsn: str,
+    database: PostgresDatabase,
+    clock: StandingClock,
+    sign_in: SignIn,
+    var: Path,
+    mode: str,
 ) -> FastAPI:
     world = World(
         clock=clock,
@@ -136,7 +151,7 @@ async def _app(
     )
     settings = IntakeSettings.model_validate(
         {
-            "mode": "demo", "kafka_bootstrap": "unused:1", "oidc_issuer": "http://127.0.0.1:1",
+            "mode": mode, "kafka_bootstrap": "unused:1", "oidc_issuer": "http://127.0.0.1:1",
             "oidc_jwks_url": "http://127.0.0.1:1/jwks", "oidc_token_url": "http://127.0.0.1:1/t",
             "client_secret": "unused", "TANDEM_DATABASE_URL_INTAKE": dsn, "var": var,
         }

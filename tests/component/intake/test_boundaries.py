@@ -38,7 +38,7 @@ async def at(intake: Intake, instant: datetime) -> AsyncIterator[None]:
 
 async def run_timer(intake: Intake) -> None:
     parts = intake.app.state.parts
-    while await reassess_due(parts.uow, parts.protocol):
+    while await reassess_due(parts.uow, parts.rulebooks):
         pass
 
 

@@ -24,6 +24,8 @@ AT_THE_PRESS = {
     "CLR-001": "unit/protocol/test_protocol_rule_coverage.py",
     "CLR-003": "unit/protocol/test_protocol_rule_coverage.py",
 }
+# about the rulebook itself, whatever the facts: where each is tested
+ABOUT_THE_RULEBOOK = {"DATA-012": "unit/protocol/test_protocol_standing.py"}
 
 
 def lacking(rules: Iterable[str], questions: Iterable[Question]) -> list[str]:
@@ -39,7 +41,7 @@ def lacking(rules: Iterable[str], questions: Iterable[Question]) -> list[str]:
 
 
 def decided() -> list[str]:
-    return [rule for rule in PROTOCOL.rules if rule not in AT_THE_PRESS]
+    return [rule for rule in PROTOCOL.rules if rule not in {*AT_THE_PRESS, *ABOUT_THE_RULEBOOK}]
 
 
 def test_every_rule_fires_and_nearly_fires() -> None:
