@@ -82,6 +82,10 @@ _ALL: Final = (
         (Limit("decision", 200.0), Limit("timeline", 20.0)),
     ),
     Goal(
+        "R2", "100,000 cases with full records assessed anew after a protocol change",
+        (Limit("100 k cases", 180.0), Limit("decision meanwhile p99", 250.0)),
+    ),
+    Goal(
         "R3", "FHIR import of a bundle of 1 MB, to facts committed", (Limit("import", 250.0),),
     ),
 )  # fmt: skip

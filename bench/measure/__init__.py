@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from bench.figures import Figure
-from bench.measure import http, kernel, permit, pipeline, protocol, relay, services
+from bench.measure import http, kernel, permit, pipeline, protocol, protocol_change, relay, services
 from bench.stage import Stage
 
 Measure = Callable[[Stage, int], Awaitable[Mapping[str, Mapping[str, Figure]]]]
@@ -17,6 +17,7 @@ MEASUREMENTS: Final[tuple[tuple[tuple[str, ...], Measure], ...]] = (
     (("P2",), relay.measure_drain),
     (("P3", "P5"), kernel.measure),
     (("R1",), protocol.measure),
+    (("R2",), protocol_change.measure),
     (("L2", "C2", "C3", "R3"), services.measure),
     (("P4",), http.measure),
     (("L3",), permit.measure),

@@ -1,13 +1,11 @@
 """L2, C2, C3 and R3: the four services together: a hold on its way, at rest, and an import."""
 
 import asyncio
-import gzip
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from bench.children import playing
@@ -15,9 +13,9 @@ from bench.deployment import FOUR, Deployment, deployed
 from bench.figures import Figure, largest, middle, percentile, ratio
 from bench.goals import GOALS
 from bench.machine import cpu_seconds, resident_mb
+from bench.measure.bundles import import_ms
 from bench.stage import Stage
 from shared.contracts.vocabulary import Role, Service
-from shared.runtime.paths import CHECKOUT
 from shared.runtime.programs import NotYet, wait_until
 
 #: few, and at a rate that leaves the services time: what a hold sets off grows with what is planned
@@ -30,11 +28,6 @@ IDLE_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 3.0
 #: two visits a day, on any day: a chair has room for many courses
 _COURSES_PER_CHAIR: Final = 8
-#: a bundle of 1.0 MB
-BUNDLE: Final = (
-    CHECKOUT / "tests" / "data" / "fhir" / "synthea-3.3.0-seed42-full"
-    / "Kendrick479_Dickinson688_a1636bf9-84a7-a5d4-daac-e8170eed44cf.json.gz"
-)  # fmt: skip
 #: per hold: at scheduling and at notification, and the suspensions at notification
 _LINES_PER_HOLD_MIN: Final = 3
 
@@ -45,7 +38,7 @@ async def measure(stage: Stage, pairs: int) -> Mapping[str, Mapping[str, Figure]
     commits.touch()
     async with deployed(stage, module="bench.ours.observed", told=str(commits)) as services:
         idle = await _idle_share(services)
-        imports = [await _import_ms(services, number) for number in range(pairs + 1)][1:]
+        imports = [await import_ms(services, number) for number in range(pairs + 1)][1:]
         holds = await _holds_or_why(stage, services, commits, pairs)
         memory = [resident_mb(services.pid(service)) for service in FOUR]
     return {
@@ -200,26 +193,3 @@ def _lines(commits: Path) -> Mapping[str, list[float]]:
         case_id, _, at = line.split()
         found.setdefault(case_id, []).append(float(at))
     return found
-
-
-def bundle_of_somebody(number: int) -> dict[str, Any]:
-    """The bundle with identifiers that no case has."""
-    document: dict[str, Any] = json.loads(gzip.decompress(BUNDLE.read_bytes()))
-    for entry in document["entry"]:
-        if entry["resource"]["resourceType"] == "Patient":
-            for identifier in entry["resource"].get("identifier", []):
-                identifier["value"] = f"{identifier.get('value', '')}-{number}-{uuid4().hex}"
-    return document
-
-
-async def _import_ms(services: Deployment, number: int) -> float:
-    """From the first byte sent until the answer, which comes after the last commit."""
-    body = json.dumps(bundle_of_somebody(number)).encode()
-    headers = services.bearer(Role.COORDINATOR, number)
-    headers["content-type"] = "application/fhir+json"
-    url = services.url(Service.INTAKE) + "/fhir/Bundle"
-    began = time.perf_counter()
-    answer = await services.client.post(url, content=body, headers=headers)
-    took = (time.perf_counter() - began) * 1e3
-    answer.raise_for_status()
-    return took

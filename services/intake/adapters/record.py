@@ -169,6 +169,11 @@ class PostgresRecordRows:
         rows = await self._tx.rows(STATEMENTS["cases_made_by_others"], made_by, limit)
         return [row["case_id"] for row in rows]
 
+    async def count_made_by_others(self, made_by: str) -> int:
+        """See the port."""
+        found: int = await self._tx.value(STATEMENTS["count_made_by_others"], made_by)
+        return found
+
     async def put_product(self, product: Product) -> None:
         """See the port."""
         await self._tx.run(

@@ -92,6 +92,9 @@ SELECT DISTINCT case_id FROM timeline WHERE next_boundary <= $1 ORDER BY case_id
 -- Cases whose timeline another protocol made than the one in force.
 SELECT DISTINCT case_id FROM timeline WHERE made_by IS DISTINCT FROM $1 ORDER BY case_id LIMIT $2
 
+-- name: count_made_by_others
+SELECT count(DISTINCT case_id) FROM timeline WHERE made_by IS DISTINCT FROM $1
+
 -- name: put_product
 INSERT INTO product (dose_id, case_id, batch_id, certificate_id, state, form, formulated_at,
                      expires_at)

@@ -29,13 +29,17 @@ async def reassess_due(uow: UnitOfWork[IntakeRows], rulebooks: Rulebooks) -> int
 
 async def follow_protocol(uow: UnitOfWork[IntakeRows], rulebooks: Rulebooks) -> int:
     """The number of cases that were assessed anew because another protocol is in force now."""
-    await rulebooks.refresh(uow)
-    async with uow.begin(Cause("service:intake", uow.world.ids.new())) as work:
-        others = await work.rows.record.cases_made_by_others(
-            rulebooks.protocol.identity, CASES_PER_ROUND_MAX
-        )
-    await _reassess(uow, rulebooks, others)
-    return len(others)
+    done = 0
+    while True:
+        await rulebooks.refresh(uow)
+        async with uow.begin(Cause("service:intake", uow.world.ids.new())) as work:
+            others = await work.rows.record.cases_made_by_others(
+                rulebooks.protocol.identity, CASES_PER_ROUND_MAX
+            )
+        await _reassess(uow, rulebooks, others)
+        done += len(others)
+        if len(others) < CASES_PER_ROUND_MAX:
+            return done
 
 
 async def _reassess(

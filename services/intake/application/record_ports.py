@@ -198,6 +198,10 @@ class RecordRows(Protocol):
         """Cases with a timeline that another protocol made."""
         ...
 
+    async def count_made_by_others(self, made_by: str) -> int:
+        """How many cases have a timeline that another protocol made."""
+        ...
+
     async def put_product(self, product: Product) -> None:
         """Adds or replaces a dose's certificate."""
         ...

@@ -44,15 +44,20 @@ class SignatureBody(RequestModel):
 
 @router.get("/protocol/versions")
 async def get_versions(request: Request, principal: Person, parts: Parts) -> Response:
-    """Every rulebook on record, newest first: its standing now, and who signed what."""
+    """Every rulebook on record, newest first: its standing now, and who signed what.
+
+    `cases_waiting` are still to be assessed anew by the rulebook in force.
+    """
     async with parts.uow.begin(cause_of(request, principal)) as work:
         kept = await work.rows.protocols.rulebooks()
         signatures = await work.rows.protocols.signatures()
+        waiting = await work.rows.record.count_made_by_others(parts.protocol.identity)
     deciding = parts.rulebooks.use_at(parts.world.clock.now())
     body = {
         "mode": parts.mode,
         "in_force": {
             "digest": deciding.digest, "status": deciding.status, "since": deciding.since,
+            "cases_waiting": waiting,
         },
         "items": [_version_json(parts, one, signatures) for one in kept],
     }  # fmt: skip

@@ -69,6 +69,12 @@ async def versions(intake: Intake) -> dict[str, Any]:
     return {item["digest"]: item for item in answer.json()["items"]}
 
 
+async def waiting(intake: Intake) -> int:
+    """The cases that the rulebook in force has not assessed yet."""
+    answer = await intake.client.get("/protocol/versions", headers=intake.headers(Role.COORDINATOR))
+    return int(answer.json()["in_force"]["cases_waiting"])
+
+
 async def propose(intake: Intake, coordination: str) -> httpx.Response:
     return await intake.client.post(
         "/protocol/versions", headers=director(intake), json={"coordination": coordination}
@@ -121,8 +127,10 @@ async def test_every_case_is_assessed_anew_when_another_rulebook_comes_into_forc
     await signed(live)
     while await reassess_due(parts.uow, parts.rulebooks):
         pass  # what time alone has changed
+    assert await waiting(live) == 1
     assert await follow_protocol(parts.uow, parts.rulebooks) == 1
     assert await follow_protocol(parts.uow, parts.rulebooks) == 0
+    assert await waiting(live) == 0
     rows = await live.rows("SELECT DISTINCT made_by FROM timeline")
     assert [row["made_by"] for row in rows] == [f"{PACKAGED}:signed"]
     assert "tandem.coordination.timeline-published.v1" in await live.events(case_id)
