@@ -78,8 +78,16 @@ def environment(bootstrap: str, ports: Mapping[str, int], var: Path) -> dict[str
         "TANDEM_SMTP_HOST": LOOPBACK,
         "TANDEM_SMTP_PORT": str(ports["TANDEM_PORT_MAIL"]),
         "TANDEM_LOG_JSON": os.environ.get("TANDEM_LOG_JSON", "false"),
+        **_demo_number(),
         **urls,
     }
+
+
+def _demo_number() -> dict[str, str]:
+    """In the demo the red-flag card shows a number that is kept for fiction; nobody has it."""
+    if os.environ.get("TANDEM_MODE", "demo") != "demo" or "TANDEM_CENTRE_PHONE" in os.environ:
+        return {}
+    return {"TANDEM_CENTRE_PHONE": "+1 202 555 0143"}
 
 
 def _port(service: Service, ports: Mapping[str, int]) -> int:

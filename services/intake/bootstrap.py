@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from services.intake.adapters.authority import lock_cases
 from services.intake.adapters.bundles import read_fhir_bundle
+from services.intake.adapters.cards import card_templates
 from services.intake.adapters.holder_calls import HttpHolderCalls
 from services.intake.adapters.orders import read_draft_orders
 from services.intake.adapters.pager import MailRelay, NotificationPager
@@ -24,8 +25,11 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import follow_protocol, reassess_due
 from services.intake.application.rulebooks import Rulebooks
 from services.intake.entrypoints.http_authority import MaySee, authority_router
+from services.intake.entrypoints.http_cards import router as cards_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
+from services.intake.entrypoints.http_entries import router as entries_router
+from services.intake.entrypoints.http_information import router as information_router
 from services.intake.entrypoints.http_protocol import router as protocol_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
@@ -89,10 +93,12 @@ def all_routers(
     authority: Authority[IntakeRows], may_see: MaySee, clock: Clock
 ) -> tuple[APIRouter, ...]:
     """The service's endpoints; a demo's clock can be moved."""
-    routers = (record_router, questions_router, signing_router, cds_router)
-    provers = (replay_router, protocol_router)
+    routers = (
+        record_router, questions_router, signing_router, cds_router, replay_router,
+        protocol_router, entries_router, information_router, cards_router,
+    )  # fmt: skip
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
-    return (*routers, *provers, authority_router(authority, may_see), recover_router, *demo)
+    return (*routers, authority_router(authority, may_see), recover_router, *demo)
 
 
 async def build(around: Surroundings[IntakeSettings]) -> ServiceParts[IntakeRows]:
@@ -124,6 +130,8 @@ def assembled(
         read_bundle=read_fhir_bundle,
         read_orders=read_draft_orders,
         authenticator=around.authenticator,
+        card_templates=card_templates(settings.card_templates),
+        centre_phone=settings.centre_phone,
     )
     reacting = reactions(rulebooks)
     routers = [

@@ -102,8 +102,14 @@ def _add(operation: Part, example: Example) -> None:
         body.setdefault(example.content_type, {})["example"] = example.request
     answers = operation.setdefault("responses", {})
     answer = answers.setdefault(str(example.status), {"description": "As in the example"})
-    kind = "text/event-stream" if isinstance(example.answer, str) else JSON
+    kind = _media_type(example.answer)
     answer.setdefault("content", {}).setdefault(kind, {})["example"] = example.answer
+
+
+def _media_type(answer: Any) -> str:  # noqa: ANN401  (whatever was answered)
+    if not isinstance(answer, str):
+        return JSON
+    return "text/html" if answer.startswith("<!doctype html>") else "text/event-stream"
 
 
 def _add_parameters(operation: Part, example: Example) -> None:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from services.console import cli
 from services.console.operator import (
+    enter_command,
     event_commands,
     record_commands,
     recover_command,
@@ -30,7 +31,7 @@ from tests.made_up_rulebook import made_up
 
 OPERATOR_COMMANDS = (
     record_commands, event_commands, recover_command, replay_command, shadow_command,
-    what_if_command,
+    what_if_command, enter_command,
 )  # fmt: skip
 CASE = "01890000-0000-7000-8000-000000000000"
 METRICS = (
@@ -246,6 +247,46 @@ def test_what_if_refuses_a_file_without_facts_and_asks_nobody(
 
     assert result.exit_code == Exit.INPUT_REFUSED
     assert said in result.stderr
+    assert services.asked == []
+
+
+ENTERED = {
+    "entry_id": "e-1", "form": "steroid-course", "version": 1, "withdrawn": False,
+    "facts": [{"fact_id": "f-1", "kind": "medication"}],
+    "shown": {"prednisone_mg_per_day": 53.3}, "assumed": ["first", "route"],
+    "provenance": {"by": "u-1", "at": "2027-03-10T07:00:00Z", "source": "entered"},
+    "gates_changed": [{"gate": "infusion", "start": "hold", "until": "2027-03-17T21:00:00Z"}],
+    "clearance": {"epoch": 0, "version": 1}, "links": {"correct": "/x", "withdraw": "/y"},
+}  # fmt: skip
+
+
+def test_enter_sends_the_form_as_written_and_shows_what_follows(services: Services) -> None:
+    services.answers[f"POST /cases/{CASE}/entries"] = (201, ENTERED)
+
+    shown = services.run(
+        "enter", CASE, "steroid-course", "drug=dexamethasone", "mg_per_day=8", "last=2027-03-12"
+    )
+    listed = services.run("enter", CASE, "chemotherapy-plan", "days=[1,8]", "nothing_after=true")
+    done = services.run("enter", CASE, "chemotherapy-cycle", "to_day=null", "--json")
+
+    assert [r.exit_code for r in (shown, listed, done)] == [Exit.DONE] * 3, shown.stderr
+    for text in ("medication f-1", "prednisone_mg_per_day: 53.3", "assumed: first, route",
+                 "hold     until 2027-03-17", "by u-1", "correct: PUT /x"):  # fmt: skip
+        assert text in shown.stdout
+    assert lines(done) == [{"case_id": CASE, **ENTERED}]
+    assert services.bodies() == [
+        {"form": "steroid-course", "drug": "dexamethasone", "mg_per_day": "8",
+         "last": "2027-03-12"},
+        {"form": "chemotherapy-plan", "days": [1, 8], "nothing_after": True},
+        {"form": "chemotherapy-cycle", "to_day": None},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["drug", "=x", "days=[1,"])
+def test_enter_refuses_what_is_no_field_and_asks_nobody(services: Services, field: str) -> None:
+    result = services.run("enter", CASE, "steroid-course", field)
+
+    assert result.exit_code == Exit.BAD_USAGE
     assert services.asked == []
 
 

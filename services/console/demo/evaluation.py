@@ -12,6 +12,7 @@ from services.console.demo.statements import Statement
 from shared.contracts.vocabulary import Gate, Role, Service
 
 GO: Final = "GO"
+_DOCUMENT: Final = {"version": 1, "language": "en"}
 
 
 def _evaluation(calendar: Calendar) -> Mapping[Role, Sequence[Statement]]:
@@ -26,7 +27,6 @@ def _evaluation(calendar: Calendar) -> Mapping[Role, Sequence[Statement]]:
         ],
         Role.INFUSION_NURSE: [say.weight()],
         Role.TREATING_PHYSICIAN: [
-            *say.consent(),
             {"kind": "performance", "ecog": 1},
             say.lab("life_expectancy", 52, "wk"),
         ],
@@ -40,6 +40,26 @@ def _evaluation(calendar: Calendar) -> Mapping[Role, Sequence[Statement]]:
         ],
         Role.MEDICAL_DIRECTOR: [say.evidence("regulatory_basis")],
     }
+
+
+async def inform_and_consent(stage: Stage, patient: Patient) -> None:
+    """Every topic is explained and nothing is left to ask; only then the consent is signed."""
+    director, physician = stage.one(Role.MEDICAL_DIRECTOR), stage.one(Role.TREATING_PHYSICIAN)
+    case = f"/cases/{patient.case_id}"
+    signed = {**_DOCUMENT, "document": "consent-form", "realistic_expectations": True}
+    early = await physician.ask(Service.INTAKE, f"{case}/consent", signed)
+    stage.check(
+        early.status == 409,  # noqa: PLR2004
+        "a consent cannot be signed before every topic was explained",
+    )
+    leaflet = {"document": "patient-information", "version": 1, "topics": say.INFORMATION_TOPICS}
+    await director.ask(Service.INTAKE, "/information-documents", leaflet)
+    explained = {**_DOCUMENT, "document": "patient-information", "topics": say.INFORMATION_TOPICS}
+    reply = await physician.post(Service.INTAKE, f"{case}/information", explained)
+    stage.check(reply.body["still_to_explain"] == [], "every information topic was explained")
+    await physician.post(Service.INTAKE, f"{case}/questions", {"question": None})
+    reply = await physician.post(Service.INTAKE, f"{case}/consent", signed)
+    stage.check(len(reply.body["rests_on"]) == len(say.INFORMATION_TOPICS), "consent is signed")
 
 
 async def enter_evaluation(stage: Stage, patient: Patient, calendar: Calendar) -> None:
@@ -56,6 +76,7 @@ async def enter_evaluation(stage: Stage, patient: Patient, calendar: Calendar) -
     for role, facts in _evaluation(calendar).items():
         reply = await patient.enter(role, facts)
         stage.note(f"entered by {role.value}: {len(reply.body['recorded'])} facts")
+    await inform_and_consent(stage, patient)
     decision = await patient.decision(Gate.ELIGIBILITY)
     tell_findings(stage, decision["findings"])
     stage.check(decision["decision"] == GO, "eligibility: GO on imported and entered facts alone")

@@ -91,14 +91,6 @@ def vital_signs() -> list[Statement]:
     return [{"kind": "vital", "metric": name, **value} for name, value in VITAL_SIGNS.items()]
 
 
-def consent() -> list[Statement]:
-    """Consent, and every topic explained."""
-    return [
-        evidence("consent"),
-        evidence("information_given", topics=list(INFORMATION_TOPICS)),
-    ]
-
-
 def planned_cycles(cycles: Iterable[Iterable[date]]) -> list[Statement]:
     """The oncologist's plan: each day of each cycle, and that nothing is planned after them."""
     days = [day for cycle in cycles for day in cycle]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from services.intake.adapters.authority import AuthorityStore
 from services.intake.adapters.cds import PostgresCdsRows
+from services.intake.adapters.entries import PostgresEntryRows
+from services.intake.adapters.information import PostgresInformationRows
 from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
 from shared.persistence.database import Tx
@@ -17,10 +19,17 @@ class PostgresIntakeRows:
     record: PostgresRecordRows
     cds: PostgresCdsRows
     protocols: PostgresProtocolRows
+    entries: PostgresEntryRows
+    information: PostgresInformationRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
     """The repository over `tx`."""
     return PostgresIntakeRows(
-        AuthorityStore(tx), PostgresRecordRows(tx), PostgresCdsRows(tx), PostgresProtocolRows(tx)
+        AuthorityStore(tx),
+        PostgresRecordRows(tx),
+        PostgresCdsRows(tx),
+        PostgresProtocolRows(tx),
+        PostgresEntryRows(tx),
+        PostgresInformationRows(tx),
     )

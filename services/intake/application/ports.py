@@ -4,6 +4,8 @@ from typing import Protocol
 
 from services.intake.application.authority_ports import AuthorityRows
 from services.intake.application.cds_ports import CdsRows
+from services.intake.application.entry_ports import EntryRows
+from services.intake.application.information_ports import InformationRows
 from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
 
@@ -19,6 +21,16 @@ class IntakeRows(Protocol):
     @property
     def record(self) -> RecordRows:
         """The coordination record."""
+        ...
+
+    @property
+    def entries(self) -> EntryRows:
+        """Filled-in forms."""
+        ...
+
+    @property
+    def information(self) -> InformationRows:
+        """Information and consent."""
         ...
 
     @property

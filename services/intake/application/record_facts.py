@@ -7,31 +7,39 @@ re-published timelines (I5, I6).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID, uuid5
 
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import Changed, reassess_case
 from services.intake.application.record_ports import NewFact, Origin, StoredFact
+from services.intake.domain.red_flags import urgency_of
 from shared.contracts.coordination import (
     ConsentRecorded,
     ConsentWithdrawn,
     FactCorrected,
     FactRecorded,
     OncologyPlanAcknowledged,
+    RedFlagReported,
 )
 from shared.contracts.event import Event
 from shared.contracts.vocabulary import Gate
 from shared.messaging.unit_of_work import Work
 from shared.protocol import Fact, Protocol, When, fact_to_json, kind_of
-from shared.protocol.facts import Correction, Evidence
+from shared.protocol.facts import Correction, Evidence, RedFlag
+from shared.protocol.words import FactStatus
+
+#: a statement taken back by its source reports nothing
+_UNSAID: Final = frozenset({FactStatus.ENTERED_IN_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedFacts:
-    """The ids of facts that were new, and of those that were on record already."""
+    """The ids of facts that were new, of those that were on record already; the gates changed."""
 
     recorded: tuple[UUID, ...]
     unchanged: tuple[UUID, ...]
+    gates: frozenset[Gate] = frozenset()
 
 
 def new_fact(case_id: UUID, fact: Fact) -> NewFact:
@@ -69,18 +77,25 @@ async def record_facts(
         origin=origin,
         reporter=work.cause.actor,
     )
+    gates: frozenset[Gate] = frozenset()
     if recorded or is_last_chunk:
         changed = await reassess_case(work, protocol, case_id, publish=is_last_chunk)
+        gates = changed.gates
         for fact_id in (f for f in arriving if f in recorded):
-            _tell(work, case_id, *arriving[fact_id], changed)
+            _tell(work, protocol, case_id, *arriving[fact_id], changed)
     if recorded:
         work.note("facts-recorded", case_id, count=len(recorded), origin=origin)
     unchanged = tuple(fact_id for fact_id in arriving if fact_id not in recorded)
-    return RecordedFacts(tuple(f for f in arriving if f in recorded), unchanged)
+    return RecordedFacts(tuple(f for f in arriving if f in recorded), unchanged, gates)
 
 
 def _tell(
-    work: Work[IntakeRows], case_id: UUID, made: NewFact, fact: Fact, changed: Changed
+    work: Work[IntakeRows],
+    protocol: Protocol,
+    case_id: UUID,
+    made: NewFact,
+    fact: Fact,
+    changed: Changed,
 ) -> None:
     key = str(made.fact_id)
     if isinstance(fact, Correction):
@@ -98,7 +113,7 @@ def _tell(
         ),
         kind=key,
     )
-    special = _special_event(case_id, made, fact)
+    special = _special_event(work, protocol, case_id, made, fact)
     if special is not None:
         work.emit(special, kind=key)
 
@@ -115,7 +130,9 @@ def _corrected(
     )
 
 
-def _special_event(case_id: UUID, made: NewFact, fact: Fact) -> Event | None:
+def _special_event(
+    work: Work[IntakeRows], protocol: Protocol, case_id: UUID, made: NewFact, fact: Fact
+) -> Event | None:
     match fact:
         case Evidence(item="consent", withdrawn=True, effective=when) if when is not None:
             return ConsentWithdrawn(case_id=case_id, withdrawn_on=_known_day(when))
@@ -125,6 +142,17 @@ def _special_event(case_id: UUID, made: NewFact, fact: Fact) -> Event | None:
             )
         case Evidence(item="oncology_plan_ack", effective=when) if when is not None:
             return OncologyPlanAcknowledged(case_id=case_id, acknowledged_on=_known_day(when))
+        case RedFlag(symptom=symptom, closed=None, status=status) if status not in _UNSAID:
+            flag, level = urgency_of(protocol.plans.red_flags, symptom)
+            return RedFlagReported.model_validate(
+                {
+                    "case_id": case_id,
+                    "fact_id": made.fact_id,
+                    "flag": flag,
+                    "level": level,
+                    "reported_at": work.world.clock.now(),
+                }
+            )
         case _:
             return None
 

@@ -49,11 +49,13 @@ _KIND_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
         "irae": PHYSICIANS,
     }
 )
+#: what rests on more than a word: the endpoint of the case that asks for the rest
+OWN_ENDPOINT: Final[Mapping[str, str]] = MappingProxyType(
+    {"consent": "consent", "information_given": "information"}
+)
 _EVIDENCE_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
     {
         "oncology_plan_ack": frozenset({Role.ONCOLOGIST}),
-        "consent": frozenset({Role.TREATING_PHYSICIAN, Role.MEDICAL_DIRECTOR}),
-        "information_given": frozenset({Role.TREATING_PHYSICIAN, Role.MEDICAL_DIRECTOR}),
         "infection_clearance_signed": PHYSICIANS | {Role.CONSULTANT},
     }
 )
@@ -63,6 +65,8 @@ def roles_for(statement: Mapping[str, Any]) -> frozenset[Role]:
     """The roles that may enter this statement; empty when nobody may."""
     kind = statement.get("kind")
     if kind in NOT_ENTERED:
+        return frozenset()
+    if kind == "evidence" and statement.get("item") in OWN_ENDPOINT:
         return frozenset()
     if kind == "evidence":
         return _EVIDENCE_ROLES.get(str(statement.get("item")), CLINICAL)

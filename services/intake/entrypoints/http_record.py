@@ -22,7 +22,13 @@ from services.intake.application.open_case import (
 )
 from services.intake.application.record_facts import record_facts
 from services.intake.application.record_ports import CaseSummary, Origin, PatientIdentity
-from services.intake.domain.reporting import CLINICAL, PHYSICIANS, may_report, roles_for
+from services.intake.domain.reporting import (
+    CLINICAL,
+    OWN_ENDPOINT,
+    PHYSICIANS,
+    may_report,
+    roles_for,
+)
 from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, Reader, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
@@ -306,7 +312,10 @@ def _check_reporter(
                 403 if allowed else 422,
                 "not-your-kind-of-fact" if allowed else "not-entered-as-fact",
                 f"Statement {index} is not entered by your role.",
-                extra={"allowed_roles": sorted(allowed)},
+                extra={
+                    "allowed_roles": sorted(allowed),
+                    "endpoint": OWN_ENDPOINT.get(str(statement.get("item"))),
+                },
             )
 
 
@@ -323,6 +332,8 @@ async def post_correction(
             fact = await work.rows.record.fact_by_id(case_id, fact_id)
             if fact is None:
                 raise Problem(404, "no-such-fact", "There is no such fact.")
+            if fact.statement.get("withdrawn"):
+                raise Problem(422, "not-entered-as-fact", "A withdrawn consent is signed anew.")
             statement = {
                 "kind": "correction",
                 "of": fact.source_id,

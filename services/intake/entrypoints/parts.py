@@ -1,5 +1,6 @@
 """What intake's endpoints work with, put together once in bootstrap."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
@@ -12,6 +13,7 @@ from services.intake.application.incoming_orders import ReadOrders
 from services.intake.application.ports import IntakeRows
 from services.intake.application.record_ports import CaseSummary
 from services.intake.application.rulebooks import Rulebooks
+from services.intake.domain.red_flag_card import CardTemplate
 from shared.auth.authenticator import Authenticator
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
@@ -36,6 +38,8 @@ class IntakeParts:
     read_bundle: ReadBundle
     read_orders: ReadOrders
     authenticator: Authenticator
+    card_templates: Mapping[str, CardTemplate]
+    centre_phone: str | None
 
     @property
     def protocol(self) -> Protocol:

@@ -154,6 +154,7 @@ async def _app(
             "mode": mode, "kafka_bootstrap": "unused:1", "oidc_issuer": "http://127.0.0.1:1",
             "oidc_jwks_url": "http://127.0.0.1:1/jwks", "oidc_token_url": "http://127.0.0.1:1/t",
             "client_secret": "unused", "TANDEM_DATABASE_URL_INTAKE": dsn, "var": var,
+            "centre_phone": "+90 212 000 0000",
         }
     )  # fmt: skip
     parts = await build(

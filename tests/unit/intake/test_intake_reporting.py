@@ -23,7 +23,8 @@ def test_what_is_signed_or_made_elsewhere_is_never_typed_in(kind: str) -> None:
     ("statement", "roles"),
     [
         ({"kind": "evidence", "item": "oncology_plan_ack"}, {Role.ONCOLOGIST}),
-        ({"kind": "evidence", "item": "consent"}, {Role.TREATING_PHYSICIAN, Role.MEDICAL_DIRECTOR}),
+        ({"kind": "evidence", "item": "consent"}, set()),
+        ({"kind": "evidence", "item": "information_given"}, set()),
         (
             {"kind": "evidence", "item": "infection_clearance_signed"},
             PHYSICIANS | {Role.CONSULTANT},
@@ -33,7 +34,16 @@ def test_what_is_signed_or_made_elsewhere_is_never_typed_in(kind: str) -> None:
         ({"kind": "medication"}, CLINICAL),
         ({}, CLINICAL),
     ],
-    ids=["acknowledgement", "consent", "infection-over", "stage", "irae", "medication", "no-kind"],
+    ids=[
+        "acknowledgement",
+        "consent",
+        "information",
+        "infection-over",
+        "stage",
+        "irae",
+        "medication",
+        "no-kind",
+    ],
 )
 def test_roles_follow_what_is_stated(statement: dict[str, str], roles: set[Role]) -> None:
     assert roles_for(statement) == roles
