@@ -133,10 +133,9 @@ def _of_lists(
 ) -> Iterator[Change]:
     added = [_value(v) for v in new if v not in old]
     gone = [_value(v) for v in old if v not in new]
-    if not added and not gone:
-        added, gone = [_value(new)], [_value(old)]
     said = _said(field)
-    parts = [f"{said} now also {', '.join(added)}"] if added else []
+    parts = [] if added or gone else [f"{said} in another order: {_value(new)}"]
+    parts += [f"{said} now also {', '.join(added)}"] if added else []
     parts += [f"{said} no longer {', '.join(gone)}"] if gone else []
     text = f"{place}: {'; '.join(part.strip() for part in parts)}."
     yield Change(ChangeKind.CHANGED, place, text)

@@ -58,12 +58,30 @@ def test_the_other_way_round_what_came_goes() -> None:
          "scope: [collection], effect: hold, override: soft, by: [medical_director]",
          "COL-002: who may override now also medical_director;"
          " who may override no longer apheresis_physician."),
+        ("require: [emergency_kit, physician_on_site]",
+         "require: [physician_on_site, emergency_kit]",
+         "IFU-003: require in another order: physician_on_site, emergency_kit."),
+        ("  schema_version: 1\n", "  schema_version: 1\n  reviewed: true\n",
+         "meta, reviewed is new: yes."),
+        ("scope: [collection], effect: hold, override: soft, by: [apheresis_physician]",
+         "scope: [collection], effect: hold, override: soft",
+         "COL-002: who may override apheresis_physician is gone."),
+        ("item: baseline_imaging,       collection: null,",
+         "item: baseline_imaging,       collection: {max: 14, review_max: 7},",
+         "EV-IMG: collection none → highest that passes 14, review above 7."),
         ('title: "minimum days between collections", min_days: 7',
          'title: "minimum days between collections", min_days: 8', "COL-002: min days 7 → 8."),
     ],
 )  # fmt: skip
 def test_one_edit_is_one_sentence(before: str, after: str, text: str) -> None:
     assert said(edited(before, after)) == [text]
+
+
+def test_a_change_is_shown_with_kind_and_place() -> None:
+    (one,) = differences(OLD, replace(OLD, coordination=edited("version: 1.0.0", "version: 1.0.1")))
+    assert one.to_json() == {
+        "kind": "changed", "place": "meta, version", "text": "meta, version: 1.0.0 → 1.0.1.",
+    }  # fmt: skip
 
 
 def test_comments_and_the_order_of_rows_are_no_difference() -> None:

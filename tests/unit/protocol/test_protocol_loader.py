@@ -9,7 +9,7 @@ import pytest
 
 import shared.protocol
 from shared.protocol import Gate, Protocol, load_protocol
-from shared.protocol.loader import RulebookError, read_protocol
+from shared.protocol.loader import RulebookError, read_protocol, texts_at
 from shared.protocol.rulebook.heads import is_role
 
 HERE = resources.files("shared.protocol.rulebooks")
@@ -273,3 +273,15 @@ def test_the_guard_sees_a_planted_number(tmp_path: Path) -> None:
     planted.write_text("LIMIT_MG = 10\n", "utf-8")
 
     assert _numbers(planted) == [(1, 10)]
+
+
+def test_a_directory_is_read_with_what_it_lacks_from_the_package(tmp_path: Path) -> None:
+    (tmp_path / "coordination.yaml").write_text(TEXTS["coordination"] + "# ours\n", "utf-8")
+    (tmp_path / "sentences.yaml").write_text(TEXTS["sentences"] + "# ours\n", "utf-8")
+
+    texts = texts_at(tmp_path)
+
+    assert texts.coordination.endswith("# ours\n")
+    assert texts.sentences.endswith("# ours\n")
+    assert texts.codes == TEXTS["codes"]
+    assert load_protocol(tmp_path).digest == texts.digest
