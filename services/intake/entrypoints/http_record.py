@@ -29,7 +29,15 @@ from services.intake.domain.reporting import (
     may_report,
     roles_for,
 )
-from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, Reader, case_or_404
+from services.intake.entrypoints.parts import (
+    ALSO_200,
+    IntakeParts,
+    Key,
+    Parts,
+    Person,
+    Reader,
+    case_or_404,
+)
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
@@ -136,7 +144,7 @@ def _conflicts_told() -> Iterator[None]:
         ) from error
 
 
-@router.post("/cases", status_code=201)
+@router.post("/cases", status_code=201, responses=ALSO_200)
 async def post_case(
     request: Request, principal: Referrer, parts: Parts, key: Key, body: CaseBody
 ) -> Response:
