@@ -148,7 +148,8 @@ def _changed(data: st.DataObject, example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _LEAVES: Final = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False),
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=20), st.sampled_from(["", "\x00", "2027-02-30", "9" * 400, "\ud7ff", "NaN"]),
 )  # fmt: skip
 _ANYTHING: Final = st.recursive(
