@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help install demo up down doctor clean test test-slow cover mutate bench check contracts
+.PHONY: help install demo up down doctor clean test test-slow fuzz-api cover mutate bench check contracts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-slow: install ## the demo as a process, and the protocol's properties on 12
 	@TANDEM_EXAMPLES=12500 $(BIN)/pytest -q --timeout 900 tests/unit/protocol/test_protocol_blockers.py \
 		tests/unit/protocol/test_protocol_properties.py tests/unit/protocol/test_protocol_what_if.py \
 		tests/unit/protocol/test_protocol_boundaries.py
+
+fuzz-api: install ## 6,000 requests made from intake's OpenAPI document; a 500 or an answer beside the document fails
+	@TANDEM_FUZZ_REQUESTS=$${TANDEM_FUZZ_REQUESTS:-6000} $(BIN)/pytest tests/system/test_api_fuzz.py -q -s $(ARGS)
 
 cover: install ## branch coverage of the protocol and of intake's domain; below 100 % fails
 	@mkdir -p var

@@ -29,6 +29,7 @@ from services.intake.entrypoints.http_cards import router as cards_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_entries import router as entries_router
+from services.intake.entrypoints.http_identity import router as identity_router
 from services.intake.entrypoints.http_information import router as information_router
 from services.intake.entrypoints.http_protocol import router as protocol_router
 from services.intake.entrypoints.http_questions import router as questions_router
@@ -96,6 +97,7 @@ def all_routers(
     routers = (
         record_router, questions_router, signing_router, cds_router, replay_router,
         protocol_router, entries_router, information_router, cards_router,
+        identity_router,
     )  # fmt: skip
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)

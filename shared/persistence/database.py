@@ -34,6 +34,10 @@ class LockTimeoutError(RetryableError):
     """A row lock was not had in time."""
 
 
+class UnstorableError(StoreError):
+    """A value that no text of the store can hold: a zero character, half a surrogate pair."""
+
+
 class ConstraintError(StoreError):
     """A constraint refused the change. `constraint` is its name."""
 

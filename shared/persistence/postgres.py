@@ -20,6 +20,7 @@ from shared.persistence.database import (
     Row,
     StoreUnavailableError,
     Tx,
+    UnstorableError,
 )
 from shared.persistence.statements import Statement
 
@@ -115,6 +116,14 @@ class _translated:
                 raise LockTimeoutError(str(error)) from error
             case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
                 raise RetryableError(str(error)) from error
+            case (
+                asyncpg.CharacterNotInRepertoireError()
+                | asyncpg.UntranslatableCharacterError()
+                | asyncpg.InvalidTextRepresentationError()
+            ):
+                raise UnstorableError("a text holds what cannot be stored") from None
+            case asyncpg.DataError(__cause__=UnicodeEncodeError()):
+                raise UnstorableError("a text holds what cannot be stored") from None
             case asyncpg.IntegrityConstraintViolationError():
                 raise ConstraintError(error.constraint_name or "") from error
             case (

@@ -16,6 +16,7 @@ from shared.persistence.database import (
     CommitUnknownError,
     RetryableError,
     StoreUnavailableError,
+    UnstorableError,
 )
 from shared.ports import HttpUnreachableError
 from shared.web.problems import FieldError, Problem
@@ -38,6 +39,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_malformed)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(StoreUnavailableError, _on_store_gone)
+    app.add_exception_handler(UnstorableError, _on_unstorable)
     app.add_exception_handler(CommitUnknownError, _on_commit_unknown)
     app.add_exception_handler(RetryableError, _on_busy)
     app.add_exception_handler(HttpUnreachableError, _on_unreachable)
@@ -97,6 +99,11 @@ async def _on_store_gone(request: Request, _: Exception) -> JSONResponse:
     title = "The store cannot be reached; nothing was changed."
     headers = {"Retry-After": RETRY_SECONDS}
     return answer(request, Problem(503, "store-unavailable", title, headers=headers))
+
+
+async def _on_unstorable(request: Request, _: Exception) -> JSONResponse:
+    title = "The request holds a character that no text may have; nothing was changed."
+    return answer(request, Problem(422, "malformed-request", title))
 
 
 async def _on_commit_unknown(request: Request, _: Exception) -> JSONResponse:

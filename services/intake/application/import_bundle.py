@@ -11,6 +11,7 @@ from uuid import UUID
 from services.intake.application.open_case import (
     Referral,
     ReferredTwiceError,
+    check_birth_date,
     find_case,
     open_case,
 )
@@ -99,5 +100,6 @@ async def _found_or_opened(
 ) -> tuple[UUID, bool]:
     found = await find_case(work, referral.identifiers)
     if found is not None:
+        await check_birth_date(work, found, referral)
         return found, False
     return await open_case(work, protocol, referral), True

@@ -153,7 +153,8 @@ class ReleaseRefusal:
 def may_release(hold: Hold, subject: str, roles: frozenset[Role]) -> ReleaseRefusal | None:
     """None when this person may release the hold now, else why not."""
     policy = POLICY[hold.kind]
-    if not policy.releasers:
+    is_of_a_change = hold.kind is HoldKind.IDENTITY and hold.episode is not None
+    if is_of_a_change or not policy.releasers:
         return ReleaseRefusal(
             "released-by-its-cause", "This hold is released when its cause is gone, not by hand."
         )

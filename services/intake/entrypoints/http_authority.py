@@ -35,6 +35,7 @@ from services.intake.domain.holds import (
     HoldScope,
 )
 from services.intake.entrypoints.http_permits import add_permits
+from services.intake.entrypoints.parts import ALSO_200
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, HoldKind, Role
 from shared.messaging.unit_of_work import Cause, Work
@@ -145,7 +146,7 @@ def _add_holds(router: APIRouter, authority: Authority[R], may_see: MaySee) -> N
     reporter = requires(*_REPORTERS, services=HOLDERS, rate=Rate.HOLD)
     releaser = requires(*_RELEASERS)
 
-    @router.post("/cases/{case_id}/holds", status_code=201)
+    @router.post("/cases/{case_id}/holds", status_code=201, responses=ALSO_200)
     async def post_hold(
         case_id: UUID,
         body: HoldBody,

@@ -3,8 +3,8 @@
 Endpoints parse, check who asks, call one use case and word the answer; nothing is decided here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from services.intake.application.hold_conflict import hold_conflict
 from services.intake.application.import_bundle import import_bundle, refer
 from services.intake.application.incoming import IncomingBundle
 from services.intake.application.open_case import (
@@ -20,6 +21,7 @@ from services.intake.application.open_case import (
     Referral,
     ReferredTwiceError,
 )
+from services.intake.application.place_hold import insisting
 from services.intake.application.record_facts import record_facts
 from services.intake.application.record_ports import CaseSummary, Origin, PatientIdentity
 from services.intake.domain.reporting import (
@@ -29,7 +31,15 @@ from services.intake.domain.reporting import (
     may_report,
     roles_for,
 )
-from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, Reader, case_or_404
+from services.intake.entrypoints.parts import (
+    ALSO_200,
+    IntakeParts,
+    Key,
+    Parts,
+    Person,
+    Reader,
+    case_or_404,
+)
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role, Service
@@ -97,7 +107,7 @@ async def _bundle_imported(parts: IntakeParts, cause: Cause, body: bytes) -> Ans
     facts, problems = facts_of(parts, incoming.statements)
     if problems:
         raise Problem(422, "statements-unreadable", "Some statements are refused.", errors=problems)
-    with _conflicts_told():
+    async with _conflicts_held(parts, cause, incoming.referral):
         done = await import_bundle(parts.uow, parts.protocol, cause, incoming.referral, facts)
     answer = {
         "case_id": done.case_id,
@@ -123,20 +133,31 @@ def _refused_bundle(incoming: IncomingBundle) -> Problem:
     )  # fmt: skip
 
 
-@contextmanager
-def _conflicts_told() -> Iterator[None]:
+@asynccontextmanager
+async def _conflicts_held(
+    parts: IntakeParts, cause: Cause, referral: Referral
+) -> AsyncIterator[None]:
+    """A conflict of identity is answered when every case that it names is held."""
     try:
         yield
     except IdentityConflictError as error:
+        cases = error.case_ids
+        change = await insisting(
+            parts.authority, cause, lambda work: hold_conflict(work, cases, referral)
+        )
         raise Problem(
             409,
             "identity-conflict",
-            "The identifiers belong to several cases; a person must look at it.",
-            extra={"case_ids": sorted(str(c) for c in error.case_ids)},
+            "The identifiers are not of one patient; the cases are held until people have decided."
+            " Send the referral again then.",
+            extra={
+                "case_ids": sorted(str(c) for c in cases),
+                "change_id": str(change.change_id),
+            },
         ) from error
 
 
-@router.post("/cases", status_code=201)
+@router.post("/cases", status_code=201, responses=ALSO_200)
 async def post_case(
     request: Request, principal: Referrer, parts: Parts, key: Key, body: CaseBody
 ) -> Response:
@@ -145,7 +166,7 @@ async def post_case(
         body.identifiers, PatientIdentity(body.family_name, body.given_names, body.birth_date)
     )
     cause = cause_of(request, principal)
-    with _conflicts_told():
+    async with _conflicts_held(parts, cause, referral):
         try:
             answer = await _referred(parts, cause, key, referral)
         except ReferredTwiceError:  # somebody was faster: now the case is found

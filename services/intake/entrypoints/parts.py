@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -67,6 +67,10 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
     return case
 
 
+#: what a write answers, besides 201, when the thing was there already
+ALSO_200: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "It is on record already", "content": {"application/json": {"schema": {}}}}
+}
 #: the parameters that most endpoints have
 Person = Annotated[Principal, Depends(signed_in())]
 #: operations watch streams, never what is clinical

@@ -10,12 +10,19 @@ pytestmark = pytest.mark.component
 READERS = ANY_ROLE - {"ops"}
 PHYSICIANS = {"treating_physician", "oncologist", "medical_director", "apheresis_physician"}
 CLINICAL = PHYSICIANS | {"coordinator", "consultant", "infusion_nurse", "nurse_lead", "lab_tech"}
+IDENTITY = {"coordinator", "qa_release", "medical_director"}
 HOLDERS = {"service:manufacturing", "service:infusion_scheduling"}
 
 TABLE: Table = {
     **OPERATIONS,
     "POST /ops/recover": {"ops"},
     "POST /fhir/Bundle": PHYSICIANS | {"coordinator"},
+    "POST /identity/merges": IDENTITY,
+    "POST /identity/unmerges": IDENTITY,
+    "GET /identity/changes": IDENTITY,
+    "POST /identity/changes/{change_id}/{decision}": {"qa_release", "medical_director"},
+    "GET /identity/questions": IDENTITY,
+    "POST /identity/questions/{question_id}/answer": IDENTITY,
     "POST /cases": PHYSICIANS | {"coordinator"},
     "GET /cds-services": PHYSICIANS | {"coordinator"},
     "POST /cds-services/order-sign": PHYSICIANS | {"coordinator"},

@@ -68,11 +68,10 @@ BOTH = (Service.MANUFACTURING, Service.INFUSION_SCHEDULING)
 
 
 def authority_migrations() -> tuple[Migration, ...]:
-    own = migrations_in("services.intake")
     return (
         *migrations_in("shared.messaging"),
         *migrations_in("shared.audit"),
-        *(m for m in own if "_authority" in m.name),
+        *migrations_in("services.intake"),
     )
 
 
