@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.intake.adapters.authority import AuthorityStore
 from services.intake.adapters.cds import PostgresCdsRows
 from services.intake.adapters.entries import PostgresEntryRows
+from services.intake.adapters.feeds import PostgresFeedRows
 from services.intake.adapters.information import PostgresInformationRows
 from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
@@ -21,6 +22,7 @@ class PostgresIntakeRows:
     protocols: PostgresProtocolRows
     entries: PostgresEntryRows
     information: PostgresInformationRows
+    feeds: PostgresFeedRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
@@ -32,4 +34,5 @@ def intake_rows(tx: Tx) -> PostgresIntakeRows:
         PostgresProtocolRows(tx),
         PostgresEntryRows(tx),
         PostgresInformationRows(tx),
+        PostgresFeedRows(tx),
     )
