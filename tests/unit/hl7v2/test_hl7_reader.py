@@ -133,6 +133,23 @@ def test_the_same_content_in_another_message_is_the_same_version() -> None:
     assert (once["id"], once["version"]) == (again["id"], again["version"])
 
 
+def test_serial_results_of_one_order_never_change_each_other() -> None:
+    early, late = ANC + "|||202703100600", ANC.replace("|0.4|", "|2.4|") + "|||202703100900"
+    both = {s["value"]: s["id"] for s in read(oru(early, late)).statements}
+    turned = {s["value"]: s["id"] for s in read(oru(late, early)).statements}
+
+    assert both == turned
+    assert len(set(both.values())) == 2
+
+
+def test_the_senders_number_of_a_result_names_it_whatever_its_time() -> None:
+    numbered = ANC + "|||{}|||||||R-5"
+
+    ids = {result(numbered.format(at))["id"] for at in ("202703100600", "202703100700")}
+
+    assert ids == {"HL7v2/lab/result/R-5/751-8"}
+
+
 def test_a_later_message_is_a_later_version_whatever_its_status() -> None:
     early = only(read(oru(ANC[:-1] + "C")))
     late = only(read(oru(ANC, sent="20270310093001+0300")))

@@ -188,14 +188,26 @@ def _inside(line: ReportLine) -> str:
 
 
 def _distinct(translated: Mapping[int, Translated]) -> dict[int, str]:
-    """Return a name for each; what a message says twice under one name is told apart by order."""
+    """Return a name for each; what a message says twice under one name is told apart by time.
+
+    Serial results of one order carry no other mark. Their place among each other would be none: a
+    later message with one of them only would then change another one.
+    """
+    said = Counter(one.identity for one in translated.values())
+    timed = {
+        n: one.identity if said[one.identity] == 1 else f"{one.identity}@{_time(one)}"
+        for n, one in translated.items()
+    }
     seen: Counter[str] = Counter()
     names = {}
-    for n, one in translated.items():
-        seen[one.identity] += 1
-        again = f"~{seen[one.identity]}" if seen[one.identity] > 1 else ""
-        names[n] = one.identity + again
+    for n, name in timed.items():
+        seen[name] += 1
+        names[n] = f"{name}~{seen[name]}" if seen[name] > 1 else name
     return names
+
+
+def _time(one: Translated) -> str:
+    return str(one.resource.get("effectiveDateTime", ""))
 
 
 def _stated(

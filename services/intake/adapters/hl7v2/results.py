@@ -85,7 +85,10 @@ def read_result(segment: Segment, before: list[Segment], around: Around) -> Answ
         **made({"interpretation": _flags(segment)}),
     }
     order = order_of(before)
-    named = identity("result", order or taken or "", segment.get(3), segment.get(4))
+    if segment.get(21):  # the sender's own number of this very result
+        named = identity("result", segment.get(21), segment.get(3))
+    else:
+        named = identity("result", order or taken or "", segment.get(3), segment.get(4))
     places = _places(segment, panel, taken_at)
     rank = _RANK.get(word, _WITHDRAWN_RANK)
     return Translated(segment, resource, named, issued, places, rank)
