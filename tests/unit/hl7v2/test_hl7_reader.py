@@ -272,6 +272,20 @@ def test_an_unknown_character_set_is_refused_at_its_place() -> None:
     assert (problem.code, problem.place) == ("unknown-character-set", "MSH[1]-18")
 
 
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ("", "required-element-missing"), ("20 70310", "bad-date"),
+        ("20271310", "bad-date"), ("20270310150000+0300", "future-date"),
+    ],
+)  # fmt: skip
+def test_a_message_whose_time_cannot_order_it_is_refused(sent: str, code: str) -> None:
+    found = read(oru(ANC, sent=sent))
+
+    assert [(p.code, p.place) for p in found.problems] == [(code, "MSH[1]-7")]
+    assert found.identifiers == (("urn:hl7v2:CLINIC", "FEED-1"),)
+
+
 def test_escapes_are_resolved_and_custom_separators_read() -> None:
     plain = result("OBX|1|ST|777-3^^LN||a\\T\\b\\.br\\c\\S\\d|x|||||F")
     odd = "\r".join([msh(), PID, ORC, OBR, ANC]).replace("|", "#").replace("^", "@") + "\r"

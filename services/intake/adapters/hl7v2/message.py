@@ -58,7 +58,7 @@ def read_message(raw: bytes, profile: Profile, received_at: datetime) -> Incomin
     around = Around(message, profile)
     envelope = IncomingMessage(digest, message.header, everybody(message, around))
     try:
-        problems = tuple(_problems(message, profile))
+        problems = (*_problems(message, profile), *_unsent(around, received_at))
         patient = one_patient(message, around)
         if patient is None and any(s.name in _CLINICAL for s in message.segments):
             raise RefusedError("no-patient", "results or orders of nobody", "PID[1]")
@@ -98,6 +98,20 @@ def _problems(message: Message, profile: Profile) -> Iterator[MessageProblem]:
     if header.version and not header.version.startswith("2."):
         said = f"version {header.version[:10]!a} is not read"
         yield MessageProblem("unsupported-version", said, "MSH[1]-12", for_good=True)
+
+
+def _unsent(around: Around, received_at: datetime) -> Iterator[MessageProblem]:
+    """Yield what is wrong with MSH-7: without it nothing could be told to be older or newer."""
+    at = "MSH[1]-7"
+    try:
+        sent = moment(around.sent, "")
+    except Unreadable as error:
+        yield MessageProblem(error.reason.value, error.message, at)
+        return
+    if sent is None:
+        yield MessageProblem("required-element-missing", "no time of the message", at)
+    elif sent.is_after(received_at):
+        yield MessageProblem("future-date", "sent after it was received: compare the clocks", at)
 
 
 def _answers(message: Message, around: Around) -> Iterator[Answer]:

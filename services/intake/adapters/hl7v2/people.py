@@ -90,9 +90,7 @@ def read_patient(segment: Segment, around: Around) -> Translated:
         "/deceasedDateTime": segment.at(29),
         "/deceasedBoolean": segment.at(30),
     }
-    event = around.message.first("EVN")
-    moment = (around.time(event, 2) if event else None) or around.sent
-    return Translated(segment, resource, "patient", moment, places)
+    return Translated(segment, resource, "patient", around.sent, places)
 
 
 def _given(segment: Segment) -> list[str]:
