@@ -294,6 +294,18 @@ def test_escapes_are_resolved_and_custom_separators_read() -> None:
     assert only(read(odd.encode()))["value"] == 0.4
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("a\\E\\b", "a\\b"), ("a\\F\\b\\R\\c", "a|b~c"), ("\\X4142\\", "AB"), ("a\\\\b", "ab"),
+     ("\\H\\hot\\N\\", "hot"), ("50% \\", "50% \\"), ("a\\Zx\\b", "ab")],
+)  # fmt: skip
+def test_each_escape_means_what_the_standard_says(
+    written: str, meant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert result(f"OBX|1|ST|777-3^^LN||{written}|x|||||F")["value"] == meant
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_any_line_end_and_wrapped_lines_are_read(end: str) -> None:
     raw = end.join([msh(), PID, ORC, OBR, ANC, "NTE|1||words", "that go on"]).encode()

@@ -1,12 +1,12 @@
 """Bytes of one message -> its segments, with the place of every field.
 
 Invariant: what a field holds is never guessed; a field, repetition or component that is not there
-reads as "". The grammar itself (separators, escapes, default paths) is the library's.
+reads as "". The grammar itself (how separators nest) is the library's.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import hl7
@@ -28,7 +28,7 @@ _CHARSETS = {
 }
 """HL7 table 0211 -> Python codecs, as far as single-byte sets and UTF-8 go."""
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
-_ESCAPED_LINE_BREAKS = {".br": "\n", "H": "", "N": ""}
+_HEX = re.compile(r"X((?:[0-9A-Fa-f]{2})+)")
 
 
 class RefusedError(Exception):
@@ -50,14 +50,12 @@ class Segment:
 
     def get(self, field: int, component: int = 1, repeat: int = 1, sub: int = 1) -> str:
         """Return a value without escapes, or "" where there is none or it is explicitly null."""
-        try:
-            found = self.inner.extract_field(1, field, repeat, component, sub)
-        except (IndexError, hl7.HL7Exception):
+        if field >= len(self.inner):
             return ""
-        value = str(found).strip()
+        value = _leaf(self.inner[field], (repeat - 1, component - 1, sub - 1)).strip()
         if value == '""':
             return ""
-        plain = str(hl7.util.unescape(self.whole, value, _ESCAPED_LINE_BREAKS))
+        plain = _unescaped(value, self.whole)
         if not plain.isprintable():
             plain = "".join(mark if mark.isprintable() else " " for mark in plain)
         return plain.strip()
@@ -74,6 +72,46 @@ class Segment:
         """Return the place of the segment or of a field of it, as `OBX[2]-5`."""
         place = f"{self.name}[{self.ordinal}]"
         return place if field is None else f"{place}-{field}"
+
+
+def _leaf(node: hl7.Container | str, path: Sequence[int]) -> str:
+    """Return the text at a path; what is not divided further stands at the first place.
+
+    Read without the library's own access, which resolves escapes and logs what it cannot.
+    """
+    for index in path:
+        if isinstance(node, str):
+            if index:
+                return ""
+        elif index < len(node):
+            node = node[index]
+        else:
+            return ""
+    while not isinstance(node, str):
+        node = node[0] if len(node) else ""
+    return node
+
+
+def _unescaped(value: str, whole: hl7.Message) -> str:
+    """Return a value without escapes; one that is not known here reads as nothing.
+
+    The library's own function would log the value of a field that it cannot resolve.
+    """
+    escape = str(whole.esc)
+    if escape not in value:
+        return value
+    marks = dict(zip("FRST", str(whole.separators)[1:], strict=False)) | {"E": escape}
+    between = re.escape(escape)
+    return re.sub(f"{between}([^{between}]*){between}", lambda m: _meant(m[1], marks), value)
+
+
+def _meant(escaped: str, marks: Mapping[str, str]) -> str:
+    if escaped in marks:
+        return marks[escaped]
+    if escaped.startswith("."):
+        return " "  # a line break, an indent: space between words
+    hexadecimal = _HEX.fullmatch(escaped)
+    return bytes.fromhex(hexadecimal[1]).decode("utf-8", "replace") if hexadecimal else ""
 
 
 @dataclass(frozen=True, slots=True)
