@@ -18,8 +18,11 @@ def run(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.stdout
 
 
-def test_each_segment_is_told_with_its_place() -> None:
-    code, said = run(str(SAMPLES / "vxu-v04.hl7"), "--json", "--feed", "iis")
+def test_each_segment_is_told_with_its_place(tmp_path: Path) -> None:
+    sent_before_today = tmp_path / "vxu.hl7"
+    sent_before_today.write_bytes((SAMPLES / "vxu-v04.hl7").read_bytes().replace(b"2027", b"2025"))
+
+    code, said = run(str(sent_before_today), "--json", "--feed", "iis")
 
     told = json.loads(said)
     assert code == 0
