@@ -1,5 +1,6 @@
 """Puts intake together: what it reacts to, on one screen, and the parts of its process."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -9,26 +10,33 @@ from fastapi import APIRouter
 from services.intake.adapters.authority import lock_cases
 from services.intake.adapters.bundles import read_fhir_bundle
 from services.intake.adapters.cards import card_templates
+from services.intake.adapters.hl7v2 import read_message, split_messages
 from services.intake.adapters.holder_calls import HttpHolderCalls
 from services.intake.adapters.orders import read_draft_orders
 from services.intake.adapters.pager import MailRelay, NotificationPager
 from services.intake.adapters.rows import intake_rows
 from services.intake.adapters.seen import DecideOnRecord, product_on_record
 from services.intake.adapters.streams import HeartbeatStreams
+from services.intake.application.apply_identity_message import apply_identity_message
 from services.intake.application.authority_ports import Authority
 from services.intake.application.authority_reactions import authority_reactions
 from services.intake.application.follow_bookings import booking_reactions
 from services.intake.application.follow_workflow import WorkflowFacts
+from services.intake.application.incoming_messages import Profile
 from services.intake.application.lapse_permits import lapse_permits
 from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import follow_protocol, reassess_due
+from services.intake.application.receive_message import Feeds
 from services.intake.application.rulebooks import Rulebooks
+from services.intake.entrypoints.folder import WatchedFolder
 from services.intake.entrypoints.http_authority import MaySee, authority_router
 from services.intake.entrypoints.http_cards import router as cards_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_entries import router as entries_router
+from services.intake.entrypoints.http_feeds import BY_HAND, FeedParts
+from services.intake.entrypoints.http_feeds import router as feeds_router
 from services.intake.entrypoints.http_identity import router as identity_router
 from services.intake.entrypoints.http_information import router as information_router
 from services.intake.entrypoints.http_protocol import router as protocol_router
@@ -37,8 +45,9 @@ from services.intake.entrypoints.http_record import router as record_router
 from services.intake.entrypoints.http_recover import router as recover_router
 from services.intake.entrypoints.http_replay import router as replay_router
 from services.intake.entrypoints.http_signing import router as signing_router
+from services.intake.entrypoints.mllp import Listening, MllpServer
 from services.intake.entrypoints.parts import IntakeParts
-from services.intake.settings import IntakeSettings
+from services.intake.settings import FeedSettings, IntakeSettings
 from shared.auth.principal import Principal
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.vocabulary import Service
@@ -68,6 +77,8 @@ FOLLOW_SECONDS: Final = 5.0
 LAPSE_SECONDS: Final = 0.5
 #: a page is due a second after T_ack at the latest
 PAGE_SECONDS: Final = 0.5
+#: how often a watched folder is looked at; a file must look the same twice before it is read
+FOLDER_SECONDS: Final = 2.0
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -98,6 +109,7 @@ def all_routers(
         record_router, questions_router, signing_router, cds_router, replay_router,
         protocol_router, entries_router, information_router, cards_router,
         identity_router,
+        feeds_router,
     )  # fmt: skip
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)
@@ -135,6 +147,10 @@ def assembled(
         card_templates=card_templates(settings.card_templates),
         centre_phone=settings.centre_phone,
     )
+    feeds = Feeds(uow, rulebooks, read_message, apply_identity_message)
+    profiles = {feed.name: _profile(feed, settings) for feed in settings.feeds}
+    profiles[BY_HAND] = Profile(BY_HAND, processing=_real(settings))
+    folders, listeners = _feed_parts(feeds, settings, profiles)
     reacting = reactions(rulebooks)
     routers = [
         *all_routers(authority, _MaySee(uow), around.world.clock),
@@ -147,7 +163,7 @@ def assembled(
         authenticator=around.authenticator,
         mode=settings.mode,
         figures=around.figures,
-        state={"parts": parts},
+        state={"parts": parts, "feeds": FeedParts(feeds, profiles)},
     )
 
     made = ServiceParts(
@@ -159,9 +175,38 @@ def assembled(
             Timer("follow-protocol", FOLLOW_SECONDS, partial(follow_protocol, uow, rulebooks)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
+            *folders,
         ),
+        listeners=listeners,
     )
     return made, rulebooks
+
+
+def _profile(feed: FeedSettings, settings: IntakeSettings) -> Profile:
+    taken = frozenset[str](feed.processing) if feed.processing else _real(settings)
+    return Profile(feed.name, feed.systems, feed.charset, taken)
+
+
+def _real(settings: IntakeSettings) -> frozenset[str]:
+    """Values of MSH-11 that are about patients of this installation."""
+    return frozenset({"P", "T", "D"} if settings.mode == "demo" else {"P"})
+
+
+def _feed_parts(
+    feeds: Feeds, settings: IntakeSettings, profiles: Mapping[str, Profile]
+) -> tuple[list[Timer], list[Callable[[], Awaitable[None]]]]:
+    """The timers of watched folders, and what listens at ports."""
+    timers: list[Timer] = []
+    listeners: list[Callable[[], Awaitable[None]]] = []
+    for feed in settings.feeds:
+        profile = profiles[feed.name]
+        if feed.folder is not None:
+            watched = WatchedFolder(feeds, profile, feed.folder, split_messages)
+            timers.append(Timer(f"folder-{feed.name}", FOLDER_SECONDS, watched.look))
+        else:
+            at = Listening(profile, feed.host, feed.port, feed.beyond_loopback)
+            listeners.append(MllpServer(feeds, at).run)
+    return timers, listeners
 
 
 def _authority(

@@ -112,6 +112,8 @@ class ServiceParts(Generic[R]):
     unit_of_work: UnitOfWork[R]
     reactions: Reactions[R]
     timers: Sequence[Timer] = ()
+    #: listens for other systems until cancelled; one that ends by itself ends the process
+    listeners: Sequence[Callable[[], Awaitable[None]]] = ()
     ready: Mapping[str, Check] = field(default_factory=dict)
     #: ends answers that would go on for ever (event streams), so that a stop need not wait for them
     end_streams: Callable[[], None] = lambda: None
@@ -265,6 +267,10 @@ async def _serve(
         http = group.create_task(_for_ever(server.serve(), stopping, "http"))
         events = group.create_task(_for_ever(messaging.run(), stopping, "messaging"))
         others = [group.create_task(_tick(timer, around.world)) for timer in timers]
+        others += [
+            group.create_task(_for_ever(listen(), stopping, "listener"))
+            for listen in parts.listeners
+        ]
         await stopping.wait()
         # in the order in which nothing is cut off: requests, then timers, then events
         parts.end_streams()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.intake.adapters.authority import AuthorityStore
 from services.intake.adapters.cds import PostgresCdsRows
 from services.intake.adapters.entries import PostgresEntryRows
+from services.intake.adapters.feeds import PostgresFeedRows
 from services.intake.adapters.identity import PostgresIdentityRows
 from services.intake.adapters.information import PostgresInformationRows
 from services.intake.adapters.protocols import PostgresProtocolRows
@@ -23,6 +24,7 @@ class PostgresIntakeRows:
     entries: PostgresEntryRows
     information: PostgresInformationRows
     identity: PostgresIdentityRows
+    feeds: PostgresFeedRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
@@ -35,4 +37,5 @@ def intake_rows(tx: Tx) -> PostgresIntakeRows:
         PostgresEntryRows(tx),
         PostgresInformationRows(tx),
         PostgresIdentityRows(tx),
+        PostgresFeedRows(tx),
     )

@@ -5,6 +5,7 @@ from typing import Protocol
 from services.intake.application.authority_ports import AuthorityRows
 from services.intake.application.cds_ports import CdsRows
 from services.intake.application.entry_ports import EntryRows
+from services.intake.application.feed_ports import FeedRows
 from services.intake.application.identity_ports import IdentityRows
 from services.intake.application.information_ports import InformationRows
 from services.intake.application.protocol_ports import ProtocolRows
@@ -47,4 +48,9 @@ class IntakeRows(Protocol):
     @property
     def identity(self) -> IdentityRows:
         """Changes of identity and questions about it."""
+        ...
+
+    @property
+    def feeds(self) -> FeedRows:
+        """Messages of feeds, and those that wait for a person."""
         ...
