@@ -1,5 +1,6 @@
 """Puts intake together: what it reacts to, on one screen, and the parts of its process."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -23,6 +24,8 @@ from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import follow_protocol, reassess_due
 from services.intake.application.rulebooks import Rulebooks
+from services.intake.application.watch_sources import SourceWatch
+from services.intake.domain.sources import Configured, configured_sources
 from services.intake.entrypoints.http_authority import MaySee, authority_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
@@ -32,6 +35,7 @@ from services.intake.entrypoints.http_record import router as record_router
 from services.intake.entrypoints.http_recover import router as recover_router
 from services.intake.entrypoints.http_replay import router as replay_router
 from services.intake.entrypoints.http_signing import router as signing_router
+from services.intake.entrypoints.http_sources import router as sources_router
 from services.intake.entrypoints.parts import IntakeParts
 from services.intake.settings import IntakeSettings
 from shared.auth.principal import Principal
@@ -50,6 +54,7 @@ from shared.runtime.service import (
     Timer,
     operations,
 )
+from shared.runtime.settings import SettingsError
 from shared.runtime.world import DemoClock
 from shared.web.app import create_app
 
@@ -59,6 +64,8 @@ MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services
 REASSESS_SECONDS: Final = 1.0
 #: how often the history of rulebooks is read anew (well below sign_rulebook.NOTICE)
 FOLLOW_SECONDS: Final = 5.0
+#: how late cases are told that a source fell silent; a press sees it at once
+SOURCES_SECONDS: Final = 1.0
 #: how late a permit's lapse may be seen
 LAPSE_SECONDS: Final = 0.5
 #: a page is due a second after T_ack at the latest
@@ -89,7 +96,7 @@ def all_routers(
     authority: Authority[IntakeRows], may_see: MaySee, clock: Clock
 ) -> tuple[APIRouter, ...]:
     """The service's endpoints; a demo's clock can be moved."""
-    routers = (record_router, questions_router, signing_router, cds_router)
+    routers = (record_router, questions_router, signing_router, cds_router, sources_router)
     provers = (replay_router, protocol_router)
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, *provers, authority_router(authority, may_see), recover_router, *demo)
@@ -114,6 +121,7 @@ def assembled(
         source=Service.INTAKE,
         world=around.world,
     )
+    sources = _sources(settings, rulebooks.protocol.feeds)
     authority = _authority(around, uow, rulebooks)
     parts = IntakeParts(
         uow=uow,
@@ -147,6 +155,7 @@ def assembled(
         timers=(
             Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, rulebooks)),
             Timer("follow-protocol", FOLLOW_SECONDS, partial(follow_protocol, uow, rulebooks)),
+            Timer("watch-sources", SOURCES_SECONDS, SourceWatch(uow, rulebooks, sources)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
         ),
@@ -167,7 +176,7 @@ def _authority(
     return Authority(
         unit_of_work=uow,
         world=around.world,
-        decide=DecideOnRecord(rulebooks, around.world),
+        decide=DecideOnRecord(rulebooks, around.world, has_sources=bool(settings.feeds.strip())),
         products=product_on_record,
         streams=HeartbeatStreams(around.world, settings.partitions),
         pager=NotificationPager(
@@ -176,6 +185,13 @@ def _authority(
         calls=HttpHolderCalls(around.service_http, settings, times.tell_timeout_seconds),
         times=times,
     )
+
+
+def _sources(settings: IntakeSettings, feeds: Collection[str]) -> tuple[Configured, ...]:
+    try:
+        return configured_sources(settings.feeds, feeds)
+    except ValueError as error:
+        raise SettingsError(f"TANDEM_FEEDS: {error}") from error
 
 
 class _MaySee:

@@ -6,6 +6,7 @@ from services.intake.adapters.authority import AuthorityStore
 from services.intake.adapters.cds import PostgresCdsRows
 from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
+from services.intake.adapters.sources import PostgresSourceRows
 from shared.persistence.database import Tx
 
 
@@ -17,10 +18,15 @@ class PostgresIntakeRows:
     record: PostgresRecordRows
     cds: PostgresCdsRows
     protocols: PostgresProtocolRows
+    sources: PostgresSourceRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
     """The repository over `tx`."""
     return PostgresIntakeRows(
-        AuthorityStore(tx), PostgresRecordRows(tx), PostgresCdsRows(tx), PostgresProtocolRows(tx)
+        AuthorityStore(tx),
+        PostgresRecordRows(tx),
+        PostgresCdsRows(tx),
+        PostgresProtocolRows(tx),
+        PostgresSourceRows(tx),
     )

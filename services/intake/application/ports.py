@@ -1,4 +1,4 @@
-"""What intake's use cases ask of their store: the authority's tables, the record's, CDS Hooks'."""
+"""What intake's use cases ask of their store: authority, record, CDS Hooks and sources."""
 
 from typing import Protocol
 
@@ -6,6 +6,7 @@ from services.intake.application.authority_ports import AuthorityRows
 from services.intake.application.cds_ports import CdsRows
 from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
+from services.intake.application.source_ports import SourceRows
 
 
 class IntakeRows(Protocol):
@@ -29,4 +30,9 @@ class IntakeRows(Protocol):
     @property
     def protocols(self) -> ProtocolRows:
         """The rulebooks that decide and decided."""
+        ...
+
+    @property
+    def sources(self) -> SourceRows:
+        """When each source of evidence was heard."""
         ...

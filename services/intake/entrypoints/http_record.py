@@ -9,7 +9,7 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -23,6 +23,7 @@ from services.intake.application.open_case import (
 from services.intake.application.record_facts import record_facts
 from services.intake.application.record_ports import CaseSummary, Origin, PatientIdentity
 from services.intake.domain.reporting import CLINICAL, PHYSICIANS, may_report, roles_for
+from services.intake.entrypoints.http_sources import NAME_PATTERN, check_source, hear_source
 from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Person, Reader, case_or_404
 from services.intake.entrypoints.statements import facts_of
 from shared.auth.principal import Principal
@@ -74,14 +75,25 @@ class CorrectionBody(RequestModel):
 
 
 @router.post("/fhir/Bundle", max_body_size=BUNDLE_BYTES_MAX)
-async def post_bundle(request: Request, principal: Referrer, parts: Parts, key: Key) -> Response:
-    """Imports a FHIR R4/mCODE bundle: a report per resource, the case, and what was new."""
+async def post_bundle(
+    request: Request, principal: Referrer, parts: Parts, key: Key,
+    tandem_source: Annotated[str | None, Header(pattern=NAME_PATTERN)] = None,
+) -> Response:  # fmt: skip
+    """Imports a FHIR R4/mCODE bundle: a report per resource, the case, and what was new.
+
+    With `Tandem-Source` it comes from that configured source, which counts as heard.
+    """
     body, cause = await request.body(), cause_of(request, principal)
+    if tandem_source is not None:
+        await check_source(parts, cause, tandem_source)
 
     async def act() -> Answer:
         return await _bundle_imported(parts, cause, body)
 
-    return (await answer_once_in_steps(parts.uow, key, cause, act)).response()
+    answer = await answer_once_in_steps(parts.uow, key, cause, act)
+    if tandem_source is not None:
+        await hear_source(parts, cause, tandem_source)
+    return answer.response()
 
 
 async def _bundle_imported(parts: IntakeParts, cause: Cause, body: bytes) -> Answer:
