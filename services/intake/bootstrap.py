@@ -46,7 +46,7 @@ from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.permits.times import PermitTimes
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import Clock
-from shared.protocol import packaged_texts
+from shared.protocol import load_protocol, packaged_texts
 from shared.runtime.service import (
     ServiceParts,
     ServiceProgram,
@@ -121,7 +121,7 @@ def assembled(
         source=Service.INTAKE,
         world=around.world,
     )
-    sources = _sources(settings, rulebooks.protocol.feeds)
+    sources = _sources(settings, load_protocol().feeds)
     authority = _authority(around, uow, rulebooks)
     parts = IntakeParts(
         uow=uow,
