@@ -45,6 +45,7 @@ class AlwaysGo:
 
     rulebooks: Rulebooks
     world: World
+    has_sources: bool = False
 
     async def __call__(
         self, tx: Tx, case_id: UUID, gate: Gate, at: datetime, dose_id: UUID | None

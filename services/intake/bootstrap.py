@@ -1,6 +1,6 @@
 """Puts intake together: what it reacts to, on one screen, and the parts of its process."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -29,6 +29,8 @@ from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import follow_protocol, reassess_due
 from services.intake.application.receive_message import Feeds
 from services.intake.application.rulebooks import Rulebooks
+from services.intake.application.watch_sources import SourceWatch
+from services.intake.domain.sources import Configured, configured_sources
 from services.intake.entrypoints.folder import WatchedFolder
 from services.intake.entrypoints.http_authority import MaySee, authority_router
 from services.intake.entrypoints.http_cards import router as cards_router
@@ -45,6 +47,7 @@ from services.intake.entrypoints.http_record import router as record_router
 from services.intake.entrypoints.http_recover import router as recover_router
 from services.intake.entrypoints.http_replay import router as replay_router
 from services.intake.entrypoints.http_signing import router as signing_router
+from services.intake.entrypoints.http_sources import router as sources_router
 from services.intake.entrypoints.mllp import Listening, MllpServer
 from services.intake.entrypoints.parts import IntakeParts
 from services.intake.settings import FeedSettings, IntakeSettings
@@ -56,7 +59,7 @@ from shared.messaging.unit_of_work import Cause, UnitOfWork
 from shared.permits.times import PermitTimes
 from shared.persistence.migrations import Migration, migrations_in
 from shared.ports import Clock
-from shared.protocol import packaged_texts
+from shared.protocol import load_protocol, packaged_texts
 from shared.runtime.service import (
     ServiceParts,
     ServiceProgram,
@@ -64,6 +67,7 @@ from shared.runtime.service import (
     Timer,
     operations,
 )
+from shared.runtime.settings import SettingsError
 from shared.runtime.world import DemoClock
 from shared.web.app import create_app
 
@@ -73,6 +77,8 @@ MIGRATIONS: Final = ("shared.messaging", "shared.audit", "shared.web", "services
 REASSESS_SECONDS: Final = 1.0
 #: how often the history of rulebooks is read anew (well below sign_rulebook.NOTICE)
 FOLLOW_SECONDS: Final = 5.0
+#: how late cases are told that a source fell silent; a press sees it at once
+SOURCES_SECONDS: Final = 1.0
 #: how late a permit's lapse may be seen
 LAPSE_SECONDS: Final = 0.5
 #: a page is due a second after T_ack at the latest
@@ -109,7 +115,7 @@ def all_routers(
         record_router, questions_router, signing_router, cds_router, replay_router,
         protocol_router, entries_router, information_router, cards_router,
         identity_router,
-        feeds_router,
+        feeds_router, sources_router,
     )  # fmt: skip
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)
@@ -134,6 +140,7 @@ def assembled(
         source=Service.INTAKE,
         world=around.world,
     )
+    sources = _sources(settings, load_protocol().feeds)
     authority = _authority(around, uow, rulebooks)
     parts = IntakeParts(
         uow=uow,
@@ -173,6 +180,7 @@ def assembled(
         timers=(
             Timer("reassess-due", REASSESS_SECONDS, partial(reassess_due, uow, rulebooks)),
             Timer("follow-protocol", FOLLOW_SECONDS, partial(follow_protocol, uow, rulebooks)),
+            Timer("watch-sources", SOURCES_SECONDS, SourceWatch(uow, rulebooks, sources)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
             *folders,
@@ -222,7 +230,7 @@ def _authority(
     return Authority(
         unit_of_work=uow,
         world=around.world,
-        decide=DecideOnRecord(rulebooks, around.world),
+        decide=DecideOnRecord(rulebooks, around.world, has_sources=bool(settings.sources.strip())),
         products=product_on_record,
         streams=HeartbeatStreams(around.world, settings.partitions),
         pager=NotificationPager(
@@ -231,6 +239,13 @@ def _authority(
         calls=HttpHolderCalls(around.service_http, settings, times.tell_timeout_seconds),
         times=times,
     )
+
+
+def _sources(settings: IntakeSettings, feeds: Collection[str]) -> tuple[Configured, ...]:
+    try:
+        return configured_sources(settings.sources, feeds)
+    except ValueError as error:
+        raise SettingsError(f"TANDEM_SOURCES: {error}") from error
 
 
 class _MaySee:

@@ -44,6 +44,8 @@ class IntakeSettings(ServiceSettings):
     port: int = Field(
         default=DEFAULT_PORT[Service.INTAKE], validation_alias="TANDEM_PORT_INTAKE", ge=0, le=65535
     )
+    #: sources that must be heard: `name=feed@site`, comma-separated
+    sources: str = Field(default="", max_length=2_000)
     smtp_host: str | None = None
     smtp_port: int = Field(default=25, ge=1, le=65535)
     mail_sender: str = "tandem@localhost"

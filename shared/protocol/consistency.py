@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shared.protocol.lined import Row
 from shared.protocol.rulebook import clinical, rows
+from shared.protocol.rulebook.feeds_section import unknown_supplies
 from shared.protocol.rulebook.tables import Tables
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def contradictions(protocol: "Protocol", top: Row) -> Iterator[tuple[int, str]]:
     for name in top.texts("on_running_stop"):
         if name not in protocol.rules:
             yield top.line, f"on_running_stop: rule {name!r} does not exist"
+    yield from unknown_supplies(protocol.feeds, tables.items)
     yield from _disagreements(protocol, top)
     retired = top.texts("retired")
     for name in retired:

@@ -322,6 +322,19 @@ class Correction(Stated):
     unit: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence(Stated):
+    """Nothing came from a feed since `heard_at`; its limit decides from when that is silence.
+
+    `source` names the feed's sender at this site. No `heard_at`: it was never heard, and silent
+    from `effective` on. `heard_again_at` ends it. One that is not yet silent is a watermark.
+    """
+
+    feed: str
+    heard_at: datetime | None = None
+    heard_again_at: datetime | None = None
+
+
 Fact = (
     Patient
     | Medication
@@ -344,4 +357,5 @@ Fact = (
     | Override
     | Clearance
     | Correction
+    | Silence
 )

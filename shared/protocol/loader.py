@@ -21,6 +21,7 @@ from shared.protocol.lined import Row, RulebookError, read_yaml
 from shared.protocol.rulebook import clinical, rows
 from shared.protocol.rulebook.clearance_section import read_clearance
 from shared.protocol.rulebook.codes import Codes, read_codes
+from shared.protocol.rulebook.feeds_section import FeedRule, read_feeds
 from shared.protocol.rulebook.heads import Heads
 from shared.protocol.rulebook.plan_section import read_plans
 from shared.protocol.rulebook.plans import Plans
@@ -70,6 +71,7 @@ class Protocol:
     codes: Codes
     sentences: Sentences
     plans: Plans
+    feeds: Mapping[str, FeedRule]
     digest: str = ""
 
     @property
@@ -185,6 +187,7 @@ def protocol_of(top: Row, codes: Codes, sentences: Sentences) -> Protocol:
         codes=codes,
         sentences=sentences,
         plans=read_plans(top, known),
+        feeds=parts.feeds,
     )
     top.ignore("semantics", "plausible_src", "items_src", "units_src")
     top.ignore("on_running_src", "reevaluate_src", "indication_src")
@@ -203,6 +206,7 @@ class _Parts:
     product: ProductRules
     red_flag: rows.Rule
     clearance: rows.ClearanceRules
+    feeds: Mapping[str, FeedRule]
 
 
 def _read_rules(top: Row, heads: Heads) -> _Parts:
@@ -222,7 +226,17 @@ def _read_rules(top: Row, heads: Heads) -> _Parts:
     patient += [clinical.read_rule(row, heads) for row in top.row("infusion").rows("rules")]
     patient += product.others
     red_flag = heads.read(top.row("red_flag_effect"))
-    return _Parts(tuple(patient), washouts, steroids, labs, evidence, product, red_flag, clearance)
+    return _Parts(
+        patient=tuple(patient),
+        washouts=washouts,
+        steroids=steroids,
+        labs=labs,
+        evidence=evidence,
+        product=product,
+        red_flag=red_flag,
+        clearance=clearance,
+        feeds=read_feeds(top, heads),
+    )
 
 
 def _washouts(top: Row, heads: Heads) -> tuple[tuple[rows.WashoutRule, ...], Row]:

@@ -283,6 +283,14 @@ KIND_FIELDS: dict[str, tuple[type, tuple[Field, ...]]] = {
             Field("unit", r.text),
         ),
     ),
+    "silence": (
+        f.Silence,
+        (
+            Field("feed", r.text, required=True),
+            Field("heard_at", r.instant),
+            Field("heard_again_at", r.instant),
+        ),
+    ),
 }
 KIND_OF = {kind: name for name, (kind, _) in KIND_FIELDS.items()}
 PART_FIELDS: dict[type, tuple[Field, ...]] = {

@@ -13,12 +13,12 @@ INSERT INTO identifier (system, value, case_id) VALUES ($1, $2, $3) ON CONFLICT 
 SELECT case_id FROM identifier WHERE system = $1 AND value = $2
 
 -- name: case_summary
-SELECT c.case_id, c.site, c.status, c.alias, c.opened_at, c.closed_at
+SELECT c.case_id, c.site, c.status, c.alias, c.opened_at, c.merged_into
 FROM patient_case c WHERE c.case_id = $1
 
 -- name: cases_page
 -- Newest first; $1 is the last case id of the previous page (ids are time-ordered).
-SELECT c.case_id, c.site, c.status, c.alias, c.opened_at
+SELECT c.case_id, c.site, c.status, c.alias, c.opened_at, c.merged_into
 FROM patient_case c
 WHERE ($1::uuid IS NULL OR c.case_id < $1) AND ($2::text IS NULL OR c.site = $2)
 ORDER BY c.case_id DESC LIMIT $3
@@ -52,20 +52,21 @@ FROM fact WHERE fact_id = $1 AND case_id = $2
 -- name: insert_decisions
 -- One array a column, in the order of the fields of StoredDecision.
 INSERT INTO decision (decision_id, case_id, gate, decided_at, recorded_at, last_ordinal,
-                      protocol_version, protocol_digest, protocol_status, verdict, body)
+                      protocol_version, protocol_digest, protocol_status, verdict, body,
+                      watermarks)
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                     $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[])
+                     $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::jsonb[])
 
 -- name: decision_given
 -- Two of one instant differ by the facts known: the later one knew more.
 SELECT decision_id, case_id, gate, decided_at, recorded_at, last_ordinal, protocol_version,
-       protocol_digest, protocol_status, verdict, body
+       protocol_digest, protocol_status, verdict, body, watermarks
 FROM decision WHERE case_id = $1 AND gate = $2 AND decided_at = $3 AND recorded_at = $4
 ORDER BY last_ordinal DESC, decision_id DESC LIMIT 1
 
 -- name: decisions_page
 SELECT decision_id, case_id, gate, decided_at, recorded_at, last_ordinal, protocol_version,
-       protocol_digest, protocol_status, verdict, body
+       protocol_digest, protocol_status, verdict, body, watermarks
 FROM decision
 WHERE ($1::uuid IS NULL OR decision_id > $1) AND ($2::uuid IS NULL OR case_id = $2)
       AND ($3::timestamptz IS NULL OR recorded_at <= $3)

@@ -10,6 +10,7 @@ from services.intake.adapters.identity import PostgresIdentityRows
 from services.intake.adapters.information import PostgresInformationRows
 from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
+from services.intake.adapters.sources import PostgresSourceRows
 from shared.persistence.database import Tx
 
 
@@ -25,6 +26,7 @@ class PostgresIntakeRows:
     information: PostgresInformationRows
     identity: PostgresIdentityRows
     feeds: PostgresFeedRows
+    sources: PostgresSourceRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
@@ -38,4 +40,5 @@ def intake_rows(tx: Tx) -> PostgresIntakeRows:
         PostgresInformationRows(tx),
         PostgresIdentityRows(tx),
         PostgresFeedRows(tx),
+        PostgresSourceRows(tx),
     )

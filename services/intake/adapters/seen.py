@@ -5,11 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 from services.intake.adapters.record import PostgresRecordRows
+from services.intake.adapters.sources import PostgresSourceRows
 from services.intake.application.keep_decisions import keep_decisions
 from services.intake.application.reassess_case import facts_of
 from services.intake.application.record_ports import Product
 from services.intake.application.rulebooks import Rulebooks
 from services.intake.domain.permits import DecisionSeen, FindingSeen, PermitRequest, ProductSeen
+from services.intake.domain.sources import added_watermarks
 from shared.contracts.vocabulary import Gate
 from shared.persistence.database import Tx
 from shared.ports import World
@@ -18,10 +20,14 @@ from shared.protocol import Decision, decide
 
 @dataclass(frozen=True, slots=True)
 class DecideOnRecord:
-    """`DecideNow`: the protocol in force over the facts on record."""
+    """`DecideNow`: the protocol in force over the facts on record and the sources' watermarks.
+
+    `has_sources` False: none is configured, and nothing is read of them.
+    """
 
     rulebooks: Rulebooks
     world: World
+    has_sources: bool = False
 
     async def __call__(
         self, tx: Tx, case_id: UUID, gate: Gate, at: datetime, dose_id: UUID | None
@@ -30,8 +36,13 @@ class DecideOnRecord:
         rows = PostgresRecordRows(tx)
         stored = await rows.facts_of_case(case_id)
         protocol, now = self.rulebooks.protocol, self.world.clock.now()
-        decision = decide(protocol, facts_of(stored), gate, at)
-        await keep_decisions(rows, self.world.ids, case_id, stored, protocol, [decision], now)
+        facts = facts_of(stored)
+        marks = await PostgresSourceRows(tx).watermarks(case_id) if self.has_sources else ()
+        added = added_watermarks(facts, marks)
+        decision = decide(protocol, (*facts, *added), gate, at)
+        await keep_decisions(
+            rows, self.world.ids, case_id, stored, protocol, [decision], now, watermarks=added
+        )
         return _seen(decision)
 
 

@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.intake.application.keep_decisions import marks_of
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import facts_of
 from services.intake.application.record_ports import StoredDecision
 from services.intake.application.rulebooks import Rulebooks
+from services.intake.domain.sources import with_watermarks
 from shared.contracts.vocabulary import Gate
 from shared.protocol import (
     Blocker,
@@ -50,11 +52,21 @@ class Explained:
     protocol: Protocol
 
 
+async def _facts(
+    rows: IntakeRows, case_id: UUID, as_of: datetime | None = None
+) -> tuple[Fact, ...]:
+    """The facts on record, and of now also when each source was last heard."""
+    facts = facts_of(await rows.record.facts_of_case(case_id, as_of))
+    if as_of is not None:
+        return facts
+    return with_watermarks(facts, await rows.sources.watermarks(case_id))
+
+
 async def decision_for(
     rows: IntakeRows, protocol: Protocol, question: Question, gate: Gate
 ) -> Decision:
     """The decision of a gate at `question.at`, by this protocol."""
-    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
+    facts = await _facts(rows, question.case_id, question.as_of)
     return decide(protocol, facts, gate, question.at, as_of=question.as_of)
 
 
@@ -78,14 +90,16 @@ async def _known(
     """The protocol that answers the question and the facts that were known by then."""
     stored = await rows.record.facts_of_case(question.case_id, question.as_of)
     if question.as_of is None:
-        return rulebooks.protocol, facts_of(stored)
+        marks = await rows.sources.watermarks(question.case_id)
+        return rulebooks.protocol, with_watermarks(facts_of(stored), marks)
     given = await rows.record.decision_given(
         question.case_id, gate.value, question.at, question.as_of
     )
     protocol = await _protocol_of(rows, rulebooks, given, question.as_of)
-    return protocol, facts_of(
-        [fact for fact in stored if given is None or fact.ordinal <= given.last_ordinal]
-    )
+    if given is None:
+        return protocol, facts_of(stored)
+    known = facts_of([fact for fact in stored if fact.ordinal <= given.last_ordinal])
+    return protocol, (*known, *marks_of(given))
 
 
 async def _protocol_of(
@@ -101,7 +115,7 @@ async def timeline_for(
     rows: IntakeRows, protocol: Protocol, question: Question, gate: Gate, until: datetime
 ) -> Sequence[Interval]:
     """The intervals of a gate from `question.at` to `until`."""
-    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
+    facts = await _facts(rows, question.case_id, question.as_of)
     return timeline(protocol, facts, gate, question.at, until, as_of=question.as_of)
 
 
@@ -117,7 +131,7 @@ async def what_if_for(
     """What the hypothetical facts would change."""
     return what_if(
         protocol,
-        facts_of(await rows.record.facts_of_case(case_id)),
+        await _facts(rows, case_id),
         supposed,
         window,
         assume_other_evidence_current=assume_other_evidence_current,
@@ -128,7 +142,7 @@ async def checklist_for(
     rows: IntakeRows, protocol: Protocol, question: Question
 ) -> Mapping[str, Any]:
     """The evaluation checklist with the engine's advice on eligibility."""
-    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
+    facts = await _facts(rows, question.case_id, question.as_of)
     record = Record.of(protocol, facts)
     advice = eligibility_advice(protocol, record, question.at)
     return {
@@ -145,7 +159,7 @@ async def due_for(
     rows: IntakeRows, protocol: Protocol, question: Question
 ) -> Sequence[Mapping[str, Any]]:
     """What must be drawn, asked or signed for each gate to open at `question.at`."""
-    facts = facts_of(await rows.record.facts_of_case(question.case_id, question.as_of))
+    facts = await _facts(rows, question.case_id, question.as_of)
     record = Record.of(protocol, facts)
     return [
         {"gate": gate.value, **due.to_json(protocol.zone)}

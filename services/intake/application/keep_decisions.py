@@ -6,7 +6,8 @@ from uuid import UUID
 
 from services.intake.application.record_ports import RecordRows, StoredDecision, StoredFact
 from shared.ports import Ids
-from shared.protocol import Decision, Protocol, canonical
+from shared.protocol import Decision, Fact, Protocol, canonical, fact_from_json, fact_to_json
+from shared.protocol.facts import Silence
 
 
 async def keep_decisions(
@@ -17,8 +18,11 @@ async def keep_decisions(
     protocol: Protocol,
     decisions: Iterable[Decision],
     recorded_at: datetime,
+    *,
+    watermarks: Iterable[Silence] = (),
 ) -> None:
-    """Keeps decisions made on exactly the `stored` facts. The case row is locked."""
+    """Keeps decisions made on exactly `stored` and `watermarks`. The case row is locked."""
+    marks = {str(mark.source): fact_to_json(mark) for mark in watermarks}
     kept = [
         StoredDecision(
             decision_id=ids.new(),
@@ -32,8 +36,14 @@ async def keep_decisions(
             protocol_status=protocol.status,
             verdict=decision.verdict.value,
             body=canonical(decision.to_json()),
+            watermarks=marks,
         )
         for decision in decisions
     ]
     if kept:
         await rows.insert_decisions(kept)
+
+
+def marks_of(stored: StoredDecision) -> tuple[Fact, ...]:
+    """What the decision knew of the sources beside the facts on record."""
+    return tuple(fact_from_json(stored.watermarks[name]) for name in sorted(stored.watermarks))

@@ -1,4 +1,4 @@
-"""What intake's use cases ask of their store: the authority's tables, the record's, CDS Hooks'."""
+"""What intake's use cases ask of their store: authority, record, CDS Hooks and sources."""
 
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from services.intake.application.identity_ports import IdentityRows
 from services.intake.application.information_ports import InformationRows
 from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
+from services.intake.application.source_ports import SourceRows
 
 
 class IntakeRows(Protocol):
@@ -53,4 +54,9 @@ class IntakeRows(Protocol):
     @property
     def feeds(self) -> FeedRows:
         """Messages of feeds, and those that wait for a person."""
+        ...
+
+    @property
+    def sources(self) -> SourceRows:
+        """When each source of evidence was heard."""
         ...

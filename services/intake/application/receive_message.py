@@ -233,6 +233,8 @@ class _One:
     async def _heard(self, work: Work[IntakeRows], *, unknown_patients: int) -> None:
         at = work.world.clock.now()
         await work.rows.feeds.heard(self.profile.feed, at, unknown_patients)
+        if not self.again:  # a person who reads it anew is not the source
+            await work.rows.sources.hear(self.profile.feed, at)
 
     async def _put(self, work: Work[IntakeRows], answered: Answered) -> None:
         at = work.world.clock.now()

@@ -1,7 +1,7 @@
 """What the record's use cases ask of their store. Each method is one SQL statement."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -47,13 +47,14 @@ class PatientIdentity:
 
 @dataclass(frozen=True, slots=True)
 class CaseSummary:
-    """A case without anything that names the patient."""
+    """A case without anything that names the patient. `merged_into`: the case that survived it."""
 
     case_id: UUID
     site: str | None
     status: Literal["open", "closed"]
     alias: str
     opened_at: datetime
+    merged_into: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class StoredDecision:
 
     `last_ordinal`: the facts of the case up to that one were known. `protocol_digest` names the
     rulebook's texts; None on what was kept before they were.
+    `watermarks`: what it knew of each source beside the facts on record, by name.
     """
 
     decision_id: UUID
@@ -91,6 +93,7 @@ class StoredDecision:
     protocol_status: str | None
     verdict: str
     body: str
+    watermarks: Mapping[str, Statement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

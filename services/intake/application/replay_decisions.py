@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from services.intake.application.keep_decisions import marks_of
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_case import facts_of
 from services.intake.application.record_ports import StoredDecision, StoredFact
@@ -83,7 +84,7 @@ async def _replayed(
 async def decided_again(facts: "FactsThen", protocol: Protocol, stored: StoredDecision) -> Decision:
     """What a protocol says of the same gate and instant, on the facts that were known then."""
     known = facts_of(await facts.known_to(stored))
-    return decide(protocol, known, Gate(stored.gate), stored.decided_at)
+    return decide(protocol, (*known, *marks_of(stored)), Gate(stored.gate), stored.decided_at)
 
 
 class FactsThen:

@@ -39,6 +39,7 @@ NOT_ENTERED: Final = frozenset(
         "infusion",
         "collection",
         "reaction",
+        "silence",
     }
 )
 

@@ -15,7 +15,14 @@ from services.intake.application.ports import IntakeRows
 from services.intake.domain.entries import FormRefusedError
 from services.intake.domain.reporting import CLINICAL
 from services.intake.entrypoints.form_bodies import FormBody, form_of
-from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Reader, case_or_404
+from services.intake.entrypoints.parts import (
+    IntakeParts,
+    Key,
+    Parts,
+    Reader,
+    case_for_report,
+    case_or_404,
+)
 from shared.auth.principal import Principal
 from shared.messaging.unit_of_work import Work
 from shared.web.etags import check_version, etag, if_match
@@ -116,7 +123,7 @@ async def _answered(
     async with parts.uow.begin(cause_of(request, principal)) as work:
 
         async def once() -> Answer:
-            await case_or_404(work, case_id, principal)
+            await case_for_report(work, case_id, principal)
             with _refusals_told():
                 entered = await act(work)
             return await _told(work, entered, status)

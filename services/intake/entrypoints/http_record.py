@@ -9,7 +9,7 @@ from datetime import date
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 from pydantic import Field
 
@@ -31,6 +31,7 @@ from services.intake.domain.reporting import (
     may_report,
     roles_for,
 )
+from services.intake.entrypoints.http_sources import NAME_PATTERN, check_source, hear_source
 from services.intake.entrypoints.parts import (
     ALSO_200,
     IntakeParts,
@@ -38,6 +39,7 @@ from services.intake.entrypoints.parts import (
     Parts,
     Person,
     Reader,
+    case_for_report,
     case_or_404,
 )
 from services.intake.entrypoints.statements import facts_of
@@ -90,14 +92,25 @@ class CorrectionBody(RequestModel):
 
 
 @router.post("/fhir/Bundle", max_body_size=BUNDLE_BYTES_MAX)
-async def post_bundle(request: Request, principal: Referrer, parts: Parts, key: Key) -> Response:
-    """Imports a FHIR R4/mCODE bundle: a report per resource, the case, and what was new."""
+async def post_bundle(
+    request: Request, principal: Referrer, parts: Parts, key: Key,
+    tandem_source: Annotated[str | None, Header(pattern=NAME_PATTERN)] = None,
+) -> Response:  # fmt: skip
+    """Imports a FHIR R4/mCODE bundle: a report per resource, the case, and what was new.
+
+    With `Tandem-Source` it comes from that configured source, which counts as heard.
+    """
     body, cause = await request.body(), cause_of(request, principal)
+    if tandem_source is not None:
+        await check_source(parts, cause, tandem_source)
 
     async def act() -> Answer:
         return await _bundle_imported(parts, cause, body)
 
-    return (await answer_once_in_steps(parts.uow, key, cause, act)).response()
+    answer = await answer_once_in_steps(parts.uow, key, cause, act)
+    if tandem_source is not None:
+        await hear_source(parts, cause, tandem_source)
+    return answer.response()
 
 
 async def _bundle_imported(parts: IntakeParts, cause: Cause, body: bytes) -> Answer:
@@ -289,7 +302,7 @@ async def post_facts(
     async with parts.uow.begin(cause_of(request, principal)) as work:
 
         async def act() -> Answer:
-            await case_or_404(work, case_id, principal)
+            await case_for_report(work, case_id, principal)
             done = await record_facts(work, parts.protocol, case_id, facts, origin=origin)
             view = await work.rows.authority.view(case_id)
             return Answer(
@@ -349,7 +362,7 @@ async def post_correction(
     async with parts.uow.begin(cause_of(request, principal)) as work:
 
         async def act() -> Answer:
-            await case_or_404(work, case_id, principal)
+            await case_for_report(work, case_id, principal)
             fact = await work.rows.record.fact_by_id(case_id, fact_id)
             if fact is None:
                 raise Problem(404, "no-such-fact", "There is no such fact.")

@@ -21,7 +21,7 @@ from shared.messaging.unit_of_work import UnitOfWork, Work
 from shared.ports import World
 from shared.protocol import Protocol
 from shared.web.idempotency import RequestKey, request_key
-from shared.web.problems import not_found
+from shared.web.problems import Problem, not_found
 from shared.web.second_signature import second_person
 from shared.web.security import requires, signed_in
 
@@ -71,6 +71,23 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
 ALSO_200: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "It is on record already", "content": {"application/json": {"schema": {}}}}
 }
+
+
+async def case_for_report(
+    work: Work[IntakeRows], case_id: UUID, principal: Principal
+) -> CaseSummary:
+    """The case that a report is about. Raises `Problem` 409 when another case survived it.
+
+    What a person enters there would be seen by nobody. What a service measures of the retired
+    case's own material stays with that case.
+    """
+    case = await case_or_404(work, case_id, principal)
+    if case.merged_into is not None and principal.service is None:
+        title = "This record was merged into another; report it there."
+        raise Problem(409, "case-merged", title, extra={"case_id": case.merged_into})
+    return case
+
+
 #: the parameters that most endpoints have
 Person = Annotated[Principal, Depends(signed_in())]
 #: operations watch streams, never what is clinical

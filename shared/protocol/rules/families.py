@@ -20,6 +20,7 @@ from shared.protocol.rules.conditions import condition_checks
 from shared.protocol.rules.course_rules import course_checks, paused
 from shared.protocol.rules.data_quality import data_checks
 from shared.protocol.rules.evidence import evidence_checks
+from shared.protocol.rules.feeds import feed_checks
 from shared.protocol.rules.immune import immune_checks
 from shared.protocol.rules.infection import infection_checks
 from shared.protocol.rules.known import STALE
@@ -55,6 +56,7 @@ FAMILIES: tuple[Callable[[Case], Iterator[Check]], ...] = (
     manufacturing_checks,
     data_checks,
     standing_checks,
+    feed_checks,
 )
 
 

@@ -47,11 +47,11 @@ class Intake:
     sign_in: SignIn
     database: PostgresDatabase
     clock: StandingClock
-    start: Callable[[], Awaitable[FastAPI]]
+    start: Callable[..., Awaitable[FastAPI]]
 
-    async def restarted(self) -> "Intake":
-        """Intake as a new process finds its database."""
-        return replace(self, app=await self.start())
+    async def restarted(self, **settings: str) -> "Intake":
+        """Intake as a new process finds its database, with other settings where named."""
+        return replace(self, app=await self.start(**settings))
 
     def headers(self, *roles: Role, subject: str = "u-1", key: str | None = None) -> dict[str, str]:
         found = self.sign_in.person(*roles, subject=subject)
@@ -121,8 +121,8 @@ async def running_intake(
     sign_in = SignIn(tmp_path_factory.mktemp("identity"), MachineClock())
     var = tmp_path_factory.mktemp("var")
 
-    async def start() -> FastAPI:
-        return await _app(dsn, database, clock, sign_in, var, mode)
+    async def start(**settings: str) -> FastAPI:
+        return await _app(dsn, database, clock, sign_in, var, mode, settings)
 
     app = await start()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -139,6 +139,7 @@ async def _app(
     sign_in: SignIn,
     var: Path,
     mode: str,
+    given: dict[str, str],
 ) -> FastAPI:
     world = World(
         clock=clock,
@@ -155,6 +156,7 @@ async def _app(
             "oidc_jwks_url": "http://127.0.0.1:1/jwks", "oidc_token_url": "http://127.0.0.1:1/t",
             "client_secret": "unused", "TANDEM_DATABASE_URL_INTAKE": dsn, "var": var,
             "centre_phone": "+90 212 000 0000",
+            **given,
         }
     )  # fmt: skip
     parts = await build(

@@ -137,6 +137,25 @@ async def test_two_other_people_confirm_and_one_case_survives(intake: Intake) ->
     assert [str(row["case_id"]) for row in origin] == [retired]
 
 
+async def test_what_a_person_reports_at_a_retired_case_is_turned_to_the_survivor(
+    intake: Intake,
+) -> None:
+    one, surviving, other, retired = await pair(intake)
+    await intake.report(retired, STEROID)
+    (fact,) = (await intake.case(retired))["facts"]
+    await decide(intake, (await report(intake, one, other)).json()["change_id"])
+    correction = await intake.client.post(
+        f"/cases/{retired}/facts/{fact['fact_id']}/corrections",
+        headers=intake.headers(Role.COORDINATOR),
+        json={"status": "entered-in-error"},
+    )
+
+    for answer in (await intake.report(retired, STEROID), correction):
+        assert (answer.status_code, answer.json()["code"]) == (409, "case-merged")
+        assert answer.json()["case_id"] == surviving
+    assert (await intake.report(surviving, STEROID)).status_code == 201
+
+
 async def test_nobody_decides_alone(intake: Intake) -> None:
     one, surviving, other, _ = await pair(intake)
     change = (await report(intake, one, other)).json()["change_id"]

@@ -32,6 +32,8 @@ TABLE: Table = {
     "POST /cds-services/order-sign": PHYSICIANS | {"coordinator"},
     "POST /cds-services/appointment-book": PHYSICIANS | {"coordinator"},
     "POST /cds-services/{service_id}/feedback": PHYSICIANS | {"coordinator"},
+    "GET /sources": ANY_ROLE,
+    "POST /sources/{name}/heartbeat": {"ops"},
     "GET /cases": ANY_ROLE,
     "GET /cases/{case_id}": READERS,
     "GET /cases/{case_id}/facts/{fact_id}": READERS,

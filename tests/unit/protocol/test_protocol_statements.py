@@ -47,6 +47,7 @@ EXAMPLES: list[dict[str, Any]] = [
     {"kind": "review_decision", "rule": "R", "gate": "infusion", "decision": "wait", "by": ["x"]},
     {"kind": "override", "rule": "R", "gate": "infusion", "by": ["x"], "valid_until": "2027-03-11"},
     {"kind": "clearance", "gate": "infusion", "issued_at": "2027-08-02T08:00"},
+    {"kind": "silence", "feed": "laboratory_feed", "heard_at": "2027-03-09T10:00:00+03:00"},
     {"kind": "correction", "of": "Observation/1", "status": "entered-in-error"},
 ]
 
