@@ -84,7 +84,7 @@ async def case_for_report(
     case = await case_or_404(work, case_id, principal)
     if case.merged_into is not None and principal.service is None:
         title = "This record was merged into another; report it there."
-        raise Problem(409, "case-merged", title, extra={"case_id": case.merged_into})
+        raise Problem(409, "case-merged", title, extra={"case_id": str(case.merged_into)})
     return case
 
 
