@@ -136,6 +136,8 @@ def _aim(data: st.DataObject, case: Any, raw: Mapping[str, Any], known: Known) -
 def _changed(data: st.DataObject, example: Mapping[str, Any]) -> dict[str, Any]:
     """The example, as it is or with one member that is something else, or gone."""
     found = dict(example)
+    if not found:  # a press that says nothing has no member to change
+        return found
     match data.draw(st.sampled_from(["same", "same", "other", "gone"])):
         case "other":
             name = data.draw(st.sampled_from(sorted(found)))

@@ -5,6 +5,7 @@ body that breaks its schema, is found.
 """
 
 import asyncio
+import copy
 import http.server
 import json
 import os
@@ -122,12 +123,15 @@ def answering(status: int, body: object, media_type: str) -> Iterator[str]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("content-type", media_type)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -163,3 +167,18 @@ def test_an_answer_that_breaks_the_document_is_found(
     assert report.requests >= 3
     assert set(report.statuses) == {status}
     assert bool(report.breaks) is breaks, report.text()
+
+
+def test_an_operation_whose_example_says_nothing_is_asked_too() -> None:
+    """`{}` has no member to change or to leave out; the fuzzer once ended there."""
+    document = copy.deepcopy(PLANTED)
+    asked = document["paths"]["/thing"]["post"] = document["paths"]["/thing"].pop("get")
+    asked["requestBody"] = {
+        "content": {"application/json": {"schema": {"type": "object"}, "example": {}}}
+    }
+
+    with answering(200, {"count": 1}, "application/json") as url:
+        report = fuzz(document, url, lambda _role, _number: {}, {}, 40)
+
+    assert report.requests >= 40
+    assert report.breaks == []
