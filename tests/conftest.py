@@ -15,6 +15,7 @@ import pytest
 from shared.runtime.paths import CHECKOUT
 from shared.testing.infra import Infra, running_infra
 from shared.testing.native import wait_until_gone
+from shared.testing.processes import heed_interrupts
 
 _TEST_VAR = CHECKOUT / "var" / "test"
 # All workers of one pytest-xdist run share it; without workers the run is this process.
@@ -26,7 +27,8 @@ _INFRA = pytest.StashKey[Infra]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Gives the name of the run to the workers that pytest-xdist may start."""
+    """Gives the name of the run to the workers that pytest-xdist may start; heeds Ctrl-C."""
+    heed_interrupts()
     if getattr(config.option, "testrunuid", "absent") is None:
         config.option.testrunuid = _RUN
 

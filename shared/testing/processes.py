@@ -1,7 +1,18 @@
-"""Ends the processes that a test or a measurement has started."""
+"""What the processes that a test or a measurement starts begin with, and their end."""
 
 import asyncio
+import signal
 from collections.abc import Iterable
+
+
+def heed_interrupts() -> None:
+    """Undoes an ignored Ctrl-C, which every process started from here would inherit.
+
+    A shell starts its background jobs that way. A command that a test interrupts before it has put
+    up its own handlers would then never hear of it. Call it from the main thread.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def end_processes(
