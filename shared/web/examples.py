@@ -11,8 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final
+
+from shared.web.problems import MEDIA_TYPE
 
 Part = dict[str, Any]
 FILE: Final = "examples.json"
@@ -102,8 +105,12 @@ def _add(operation: Part, example: Example) -> None:
         body.setdefault(example.content_type, {})["example"] = example.request
     answers = operation.setdefault("responses", {})
     answer = answers.setdefault(str(example.status), {"description": "As in the example"})
-    kind = _media_type(example.answer)
-    answer.setdefault("content", {}).setdefault(kind, {})["example"] = example.answer
+    content = answer.setdefault("content", {})
+    if example.status >= HTTPStatus.BAD_REQUEST:
+        problem = answers.get("default", {}).get("content", {}).get(MEDIA_TYPE, {})
+        content[MEDIA_TYPE] = {**problem, "example": example.answer}
+    else:
+        content.setdefault(_media_type(example.answer), {})["example"] = example.answer
 
 
 def _media_type(answer: Any) -> str:  # noqa: ANN401  (whatever was answered)

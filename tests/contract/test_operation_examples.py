@@ -1,6 +1,7 @@
 """Every operation of every service has an example with its answer, which CI carries out."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -46,6 +47,29 @@ def test_no_example_is_left_of_an_operation_that_is_gone() -> None:
     there = {(s.value, name) for s in SERVICES for name, _ in operations(openapi_document(s))}
 
     assert {(e.service, e.operation) for e in story()} - there == set()
+
+
+def problems_shown_otherwise(document: dict[str, Any]) -> list[str]:
+    """Refusals whose example does not stand under the media type in which they are answered."""
+    return [
+        f"{name} {status}"
+        for name, operation in operations(document)
+        for status, answer in operation["responses"].items()
+        if status.isdigit() and int(status) >= HTTPStatus.BAD_REQUEST
+        if list(answer["content"]) != ["application/problem+json"]
+    ]
+
+
+def test_a_refusal_is_shown_as_the_problem_that_it_is() -> None:
+    assert [p for s in SERVICES for p in problems_shown_otherwise(openapi_document(s))] == []
+
+
+def test_a_planted_refusal_of_another_media_type_is_found() -> None:
+    document = openapi_document(Service.INTAKE)
+    answers = document["paths"]["/sources/{name}/heartbeat"]["post"]["responses"]
+    answers["404"]["content"]["application/json"] = {"example": {}}
+
+    assert problems_shown_otherwise(document) == ["POST /sources/{name}/heartbeat 404"]
 
 
 @pytest.mark.parametrize("part", ["request", "answer"])
