@@ -85,6 +85,8 @@ def reactions(rules: Policy) -> Reactions[AlertRows]:
         coord.ConsentWithdrawn: tell,
         coord.CoordinationCaseParked: tell,
         coord.CoordinationCaseUnparked: tell,
+        coord.SourceSilent: tell,
+        coord.SourceHeardAgain: tell,
         # infusion scheduling: what was blocked, what is proposed, what happened at the bedside
         inf.InfusionSuspended: tell,
         inf.PlanProposed: tell,

@@ -313,6 +313,25 @@ class OncologyPlanAcknowledged(CoordinationEvent):
     acknowledged_on: date
 
 
+class SourceSilent(CoordinationEvent):
+    """A source of this case's evidence is silent beyond its limit: what it supplies is unknown."""
+
+    type: ClassVar[str] = "tandem.coordination.source-silent.v1"
+    silence_id: str = Field(description="the same for every case that this silence concerns")
+    source_name: str
+    feed: str
+    since: datetime = Field(description="when it was last heard, or first expected")
+
+
+class SourceHeardAgain(CoordinationEvent):
+    """A source that was silent is heard again; what it supplies counts as before."""
+
+    type: ClassVar[str] = "tandem.coordination.source-heard-again.v1"
+    silence_id: str = Field(description="the silence that ended")
+    source_name: str
+    feed: str
+
+
 class RedFlagReported(CoordinationEvent):
     """A symptom that needs a physician now was reported."""
 

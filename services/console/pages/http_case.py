@@ -104,6 +104,7 @@ async def _state(
         "alerts": await reads.alerts(tx, case_id, closed=False),
         "parkings": parkings,
         "own_parkings": own,
+        "silent_sources": await reads.silent_sources(tx, case_id),
     }
 
 

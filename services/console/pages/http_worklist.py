@@ -43,6 +43,7 @@ async def worklist(
         cases = [row.case_id for row in found.rows]
         gates = await reads.infusion_gates(tx, cases, now)
         infusions = await reads.next_infusions(tx, cases)
+        silences = await reads.all_silent_sources(tx)
         heard = await reads.streams(tx)
     return parts.pages.refreshed(
         request,
@@ -57,6 +58,7 @@ async def worklist(
         filtered=bool(urgency or kind or owner or code or closed),
         gates=gates,
         infusions=infusions,
+        silences=silences,
         counters=_counters(found, kind=kind, owner=owner, code=code, closed=closed),
         last=(found.count(asked.urgency) - 1) // reads.WORKLIST_ROWS + 1,
         page_address=lambda number: _address(

@@ -95,6 +95,18 @@ ORDER BY a.state <> 'open', CASE a.urgency WHEN 'critical' THEN 0 WHEN 'warning'
          a.raised_at, a.alert_id
 LIMIT $3
 
+-- name: silent_sources
+SELECT source_name, feed, since FROM silent_source WHERE case_id = $1 AND since IS NOT NULL
+ORDER BY since, source_name
+
+-- name: all_silent_sources
+-- Each source once, whichever case said it last; a source of one case that is heard may still be
+-- silent for another until the timer has told that one too.
+SELECT source_name, min(feed) AS feed, min(since) AS since, count(*)::int AS cases
+FROM silent_source s JOIN case_card c USING (case_id)
+WHERE s.since IS NOT NULL AND c.closed_at IS NULL
+GROUP BY source_name ORDER BY since, source_name
+
 -- name: parkings
 -- Who has put which case aside, oldest first; $1 case (NULL: all).
 SELECT p.case_id, c.code, p.consumer, p.parked_source, p.parked_sequence, p.parked_at AS since

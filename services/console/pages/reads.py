@@ -210,6 +210,25 @@ class AlertRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SilentSourceRow:
+    """A source of a case's evidence, and when it was last heard."""
+
+    source_name: str
+    feed: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRow:
+    """A silent source, and how many open cases it concerns."""
+
+    source_name: str
+    feed: str
+    since: datetime
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParkingRow:
     """A case that another service has put aside."""
 
@@ -347,6 +366,17 @@ async def alerts(tx: Tx, case_id: UUID | None, *, closed: bool) -> tuple[AlertRo
     """Alerts of a case or of all, unanswered and urgent ones first."""
     rows = await tx.rows(STATEMENTS["alerts"], case_id, closed, ALERT_ROWS_MAX)
     return tuple(made(AlertRow, row) for row in rows)
+
+
+async def silent_sources(tx: Tx, case_id: UUID) -> tuple[SilentSourceRow, ...]:
+    """The sources of the case's evidence that are silent, longest first."""
+    rows = await tx.rows(STATEMENTS["silent_sources"], case_id)
+    return tuple(made(SilentSourceRow, row) for row in rows)
+
+
+async def all_silent_sources(tx: Tx) -> tuple[SilenceRow, ...]:
+    """Every silent source of an open case, longest first."""
+    return tuple(made(SilenceRow, row) for row in await tx.rows(STATEMENTS["all_silent_sources"]))
 
 
 async def parkings(tx: Tx, case_id: UUID | None) -> tuple[ParkingRow, ...]:

@@ -1,5 +1,6 @@
 """What intake says: the case, its holds, the timelines of its gates, its permits."""
 
+from datetime import datetime
 from typing import Any
 
 from services.console.projections.log import STATEMENTS
@@ -50,6 +51,27 @@ async def note_hold_overdue(tx: Tx, envelope: Envelope[coord.HoldOverdue]) -> No
 async def release_hold(tx: Tx, envelope: Envelope[coord.HoldReleased]) -> None:
     """One open hold less."""
     await tx.run(STATEMENTS["release_hold"], envelope.data.hold_id, envelope.time)
+
+
+async def note_silence(tx: Tx, envelope: Envelope[coord.SourceSilent]) -> None:
+    """One more source whose evidence is unknown."""
+    await _note_source(tx, envelope, envelope.data.since)
+
+
+async def note_heard_again(tx: Tx, envelope: Envelope[coord.SourceHeardAgain]) -> None:
+    """One silent source less."""
+    await _note_source(tx, envelope, None)
+
+
+async def _note_source(
+    tx: Tx, envelope: Envelope[coord.SourceSilent] | Envelope[coord.SourceHeardAgain],
+    since: datetime | None,
+) -> None:  # fmt: skip
+    event = envelope.data
+    await tx.run(
+        STATEMENTS["note_source"], event.case_id, event.source_name, event.feed, since,
+        envelope.sequence,
+    )  # fmt: skip
 
 
 async def start_epoch(tx: Tx, envelope: Envelope[coord.EpochStarted]) -> None:

@@ -16,7 +16,7 @@ IDS: Final = frozenset(
         "alert_id", "batch_id", "certificate_id", "collection_id", "container_id", "course_id",
         "deviation_id", "dose_id", "dose_ids", "fact_id", "follow_up_id", "hold_id", "hold_ids",
         "infusion_id", "other_case_id", "override_id", "permit_id", "proposal_id", "question_id",
-        "slot_id", "start_id", "subject_id", "superseded_by",
+        "silence_id", "slot_id", "start_id", "subject_id", "superseded_by",
     }
 )  # fmt: skip
 
@@ -27,14 +27,14 @@ PLAIN: Final = frozenset(
         "assessed_on", "attempt", "channel", "collected_at", "completed_at", "consumer",
         "day", "decided_at", "delivered_at", "document_version", "done_on", "due_at",
         "due_on", "effective", "effective_by", "effective_day", "epoch", "expected_until",
-        "expires_at", "feasible_from", "final", "forecast_on", "form", "formulated_at",
+        "expires_at", "feasible_from", "feed", "final", "forecast_on", "form", "formulated_at",
         "gate", "gates", "go_at", "handed_over_at", "harvest_forecast_on", "harvested_at",
         "holder", "impossible", "in_flight", "issued_at", "may_be_running_until",
         "measured_at", "method", "number", "offer_ends_at", "on_running", "overdue",
         "parked_sequence", "parked_source", "place", "plan_version", "planned_at",
         "planned_on", "previous_at", "previous_on", "protocol_version", "received_at",
         "reevaluate_on", "reopened", "reported_at", "roles", "schedule", "signed_on",
-        "since", "started_at", "starts_at", "step", "stopped_at", "stream_source",
+        "since", "source_name", "started_at", "starts_at", "step", "stopped_at", "stream_source",
         "taken_at", "thawed_at", "timeline_version", "ttl_ms", "unpermitted", "urgency",
         "usable", "usable_until", "valid_until", "version", "window_days", "withdrawn_on",
     }

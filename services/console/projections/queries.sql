@@ -181,3 +181,10 @@ ON CONFLICT (event_id) DO NOTHING
 -- name: note_unparked
 UPDATE parking SET unparked_at = $3
 WHERE case_id = $1 AND consumer = $2 AND unparked_at IS NULL AND parked_at <= $3
+
+-- name: note_source
+-- What was said earlier never replaces what was said later.
+INSERT INTO silent_source (case_id, source_name, feed, since, sequence) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (case_id, source_name) DO UPDATE SET
+    feed = EXCLUDED.feed, since = EXCLUDED.since, sequence = EXCLUDED.sequence
+    WHERE silent_source.sequence < EXCLUDED.sequence

@@ -40,6 +40,8 @@ PROJECTIONS: Final[Mapping[type[Event], Projection]] = {
     coord.HoldReleased: coordination.release_hold,
     coord.EpochStarted: coordination.start_epoch,
     coord.TimelinePublished: coordination.publish_timeline,
+    coord.SourceSilent: coordination.note_silence,
+    coord.SourceHeardAgain: coordination.note_heard_again,
     coord.PermitGranted: coordination.grant_permit,
     coord.PermitConsumed: coordination.end_permit,
     coord.PermitUndone: coordination.end_permit,

@@ -21,6 +21,8 @@ from services.intake.domain.sources import (
     Watermark,
     silent_since,
 )
+from shared.contracts.coordination import SourceHeardAgain, SourceSilent
+from shared.contracts.event import Event
 from shared.messaging.unit_of_work import Cause, UnitOfWork
 
 _LOG = logging.getLogger(__name__)
@@ -99,10 +101,28 @@ class SourceWatch:
             await work.rows.authority.lock_case(case_id)
             now = await work.rows.sources.silence_standing(silence.silence_id)
             if now is not None and now.ended_at == silence.ended_at:
-                statement = now.statement
-                await record_facts(
-                    work, self._rulebooks.protocol, case_id, [statement], origin="event"
+                done = await record_facts(
+                    work, self._rulebooks.protocol, case_id, [now.statement], origin="event"
                 )
+                if done.recorded:
+                    work.emit(_event_of(case_id, now))
+
+
+def _event_of(case_id: UUID, silence: SourceSilence) -> Event:
+    if silence.ended_at is None:
+        return SourceSilent(
+            case_id=case_id,
+            silence_id=silence.silence_id,
+            source_name=silence.name,
+            feed=silence.feed,
+            since=silence.effective,
+        )
+    return SourceHeardAgain(
+        case_id=case_id,
+        silence_id=silence.silence_id,
+        source_name=silence.name,
+        feed=silence.feed,
+    )
 
 
 def _silence_of(mark: Watermark, silence_id: UUID) -> SourceSilence:

@@ -34,6 +34,9 @@ async def absorb_event(policy: Policy, work: Work[AlertRows], envelope: Envelope
     """The reaction to every event of the table in bootstrap."""
     evidence = evidence_of(envelope)
     if evidence is not None:
+        if evidence.case_id != envelope.case_id:
+            # The batch holds the event's case; news of the installation is told under its own.
+            await work.rows.lock_case(evidence.case_id)
         await absorb_evidence(policy, work, evidence, Origin(envelope.id, envelope.source))
 
 

@@ -66,6 +66,8 @@ class EvidenceKind(StrEnum):
     PAGE_OPERATIONS = "page_operations"
     STREAM_BROKEN = "stream_broken"
     STREAM_RESTORED = "stream_restored"
+    SOURCE_SILENT = "source_silent"
+    SOURCE_HEARD_AGAIN = "source_heard_again"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ by two events is one piece of evidence. An event that stands in no reader concer
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 from services.notification.domain import reading_infusion as infusion
 from services.notification.domain import reading_product as product
-from services.notification.domain.evidence import Evidence, EvidenceKind
+from services.notification.domain.evidence import NO_CASE, Evidence, EvidenceKind
 from services.notification.domain.heard import Heard, about_hold, hold_key
 from services.notification.domain.levels import Level
 from shared.contracts import coordination as coord
@@ -98,6 +99,33 @@ def _unparked(event: Unparked, heard: Heard) -> Evidence:
     )
 
 
+def _source_silent(event: coord.SourceSilent, heard: Heard) -> Evidence:
+    """One alert for the silence, however many cases it concerns: the news belongs to no case."""
+    key = f"source:{event.silence_id}"
+    told = heard.piece(
+        event,
+        EvidenceKind.SOURCE_SILENT,
+        f"silent:{key}",
+        keys=(key,),
+        lasts_until=key,
+        detail={"source": event.source_name, "since": event.since.isoformat()},
+    )
+    return replace(told, case_id=NO_CASE)
+
+
+def _source_heard_again(event: coord.SourceHeardAgain, heard: Heard) -> Evidence:
+    key = f"source:{event.silence_id}"
+    told = heard.piece(
+        event,
+        EvidenceKind.SOURCE_HEARD_AGAIN,
+        f"heard-again:{key}",
+        keys=(key,),
+        resolves=key,
+        detail={"source": event.source_name},
+    )
+    return replace(told, case_id=NO_CASE)
+
+
 READERS: Final[Mapping[type[Event], Callable[[Any, Heard], Evidence | None]]] = MappingProxyType(
     {
         coord.HoldRecorded: _hold_recorded,
@@ -127,6 +155,8 @@ READERS: Final[Mapping[type[Event], Callable[[Any, Heard], Evidence | None]]] = 
         made.ManufacturingCaseParked: _parked,
         inf.InfusionCaseParked: _parked,
         coord.CoordinationCaseUnparked: _unparked,
+        coord.SourceSilent: _source_silent,
+        coord.SourceHeardAgain: _source_heard_again,
         made.ManufacturingCaseUnparked: _unparked,
         inf.InfusionCaseUnparked: _unparked,
     }

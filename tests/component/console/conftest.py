@@ -24,7 +24,7 @@ from tests.unit.console.console_events import START, envelope_of
 #: the read models; bookkeeping of messaging and sessions are no part of them
 READ_MODELS = (
     "event_log", "case_card", "hold", "hold_ack", "gate_timeline", "gate_interval", "permit",
-    "infusion", "proposal", "batch", "alert", "parking",
+    "infusion", "proposal", "batch", "alert", "parking", "silent_source",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from services.console.sign_in.sessions import COOKIE
+from shared.contracts import coordination as coord
 from shared.contracts.case_code import case_code
 from shared.contracts.vocabulary import Role, Verdict
 from tests.component.console.conftest import Desk
@@ -23,7 +24,7 @@ from tests.component.console.console_story import (
     timeline,
 )
 from tests.unit.console.console_app_rig import choose_user, made_console
-from tests.unit.console.console_events import CASE
+from tests.unit.console.console_events import CASE, START
 
 pytestmark = pytest.mark.component
 
@@ -90,6 +91,31 @@ async def test_what_is_not_known_never_reads_as_a_go(desk: Desk, spoil: str) -> 
 
     assert "Not known, so it may not start." in text
     assert "Nothing on record stands against it" not in text
+
+
+async def test_a_silent_source_is_named_with_since_when_until_it_is_heard_again(
+    desk: Desk,
+) -> None:
+    name = {
+        "case_id": CASE,
+        "silence_id": "silence/lab-north/1",
+        "source_name": "lab-north",
+        "feed": "laboratory_feed",
+    }
+    await desk.hear(opened(), coord.SourceSilent.model_validate({**name, "since": START}))
+    silent = (await page(desk, f"/cases/{CASE}")).text
+    worklist = (await page(desk, "/")).text
+    await desk.hear(coord.SourceHeardAgain.model_validate(name))
+    heard = (await page(desk, f"/cases/{CASE}")).text
+
+    assert "what it supplies is not known in" not in (await page(desk, "/")).text
+    line = silent[silent.index("Laboratory feed") : silent.index("what it supplies is not known")]
+    assert "<code>lab-north</code> silent since" in line
+    assert START.isoformat().replace("+00:00", "Z") in line
+    assert "what it supplies is not known" not in heard
+    banner = worklist[worklist.index("Laboratory feed") :]
+    assert "what it supplies is not known in 1 open case." in banner
+    assert START.isoformat().replace("+00:00", "Z") in banner[: banner.index("open case")]
 
 
 async def test_planted_markup_in_codes_is_shown_as_text(desk: Desk) -> None:

@@ -77,6 +77,29 @@ async def test_the_topics_may_be_read_in_any_order_of_each_other(
     assert await read_models(other_desk.database) == await read_models(desk.database)
 
 
+def source(since: bool) -> coord.SourceSilent | coord.SourceHeardAgain:
+    name = {
+        "case_id": CASE,
+        "silence_id": "silence/lab-north/1",
+        "source_name": "lab-north",
+        "feed": "laboratory_feed",
+    }
+    if since:
+        return coord.SourceSilent.model_validate({**name, "since": START})
+    return coord.SourceHeardAgain.model_validate(name)
+
+
+async def test_what_was_said_of_a_source_earlier_never_replaces_what_was_said_later(
+    desk: Desk,
+) -> None:
+    await desk.hear(opened(), source(since=True), source(since=False))
+    once = await read_models(desk.database)
+
+    await desk.project(next(e for e in desk.told if isinstance(e.data, coord.SourceSilent)))
+
+    assert await read_models(desk.database) == once
+
+
 async def test_an_older_timeline_never_replaces_a_newer_one(desk: Desk) -> None:
     await desk.hear(timeline(version=2, start=Verdict.HOLD, rules=("INF-001",)))
     await desk.hear(timeline(version=1))

@@ -140,6 +140,10 @@ async def test_cases_are_told_of_the_beginning_and_the_end_once_each(site: Site)
     assert "FEED-LAB" in shut[-1]["intervals"][0]["rules"]
     assert "FEED-LAB" not in (await published(site.intake, case_id))[-1]["intervals"][0]["rules"]
     assert "FEED-LAB" not in (await site.press(case_id, START + LIMIT + LIMIT)).rules
+    told = [event for event in await site.intake.events(case_id) if ".source-" in event]
+    assert told == [
+        "tandem.coordination.source-silent.v1", "tandem.coordination.source-heard-again.v1",
+    ]  # fmt: skip
 
 
 async def test_planning_goes_on_and_no_hold_is_placed_while_a_source_is_silent(site: Site) -> None:

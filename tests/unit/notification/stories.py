@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from shared.contracts import coordination as coord
 from shared.contracts import infusion as inf
@@ -54,6 +54,19 @@ def parked(kind: type[Any]) -> Event:
         case_id=CASE, consumer=kind.owner, parked_source=Service.INTAKE, parked_sequence=4
     )
     return event
+
+
+def source_silent(*, case_id: UUID = CASE, silence: str = "silence/lab-north/1") -> Event:
+    return coord.SourceSilent(
+        case_id=case_id, silence_id=silence, source_name="lab-north", feed="laboratory_feed",
+        since=AT,
+    )  # fmt: skip
+
+
+def source_heard_again(*, case_id: UUID = CASE, silence: str = "silence/lab-north/1") -> Event:
+    return coord.SourceHeardAgain(
+        case_id=case_id, silence_id=silence, source_name="lab-north", feed="laboratory_feed"
+    )
 
 
 #: what must stand before -> the event itself; together they name every event of the table
@@ -119,6 +132,8 @@ STORIES: list[tuple[list[Callable[[], Event]], Callable[[], Event]]] = [
     ([], lambda: batch(made.BatchReleased)),
     ([], lambda: batch(made.BatchReleasedConditionally, pending=("sterility_14d",))),
     ([], lambda: made.BatchRejected(case_id=CASE, batch_id=BATCH, rules=("QC-1",))),
+    ([], source_silent),
+    ([source_silent], source_heard_again),
     ([], lambda: parked(coord.CoordinationCaseParked)),
     ([], lambda: parked(made.ManufacturingCaseParked)),
     ([], lambda: parked(inf.InfusionCaseParked)),
