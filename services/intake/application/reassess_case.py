@@ -28,7 +28,7 @@ from services.intake.domain.assessment import (
 from shared.contracts.coordination import TimelineInterval, TimelinePublished
 from shared.contracts.vocabulary import Gate, Verdict
 from shared.messaging.unit_of_work import Work
-from shared.protocol import Fact, Protocol, fact_from_json
+from shared.protocol import Fact, Protocol, Record, fact_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ async def reassess_case(
     """
     now = work.world.clock.now()
     stored = await work.rows.record.facts_of_case(case_id)
-    facts = facts_of(stored)
+    record = Record.of(protocol, facts_of(stored))
     before = {Gate(t.gate): t for t in await work.rows.record.timelines_of_case(case_id)}
     standings = {gate: Standing(Verdict(t.verdict), t.blocking) for gate, t in before.items()}
-    assessment = assess(protocol, facts, now)
+    assessment = assess(protocol, record, now)
     await _align_holds(work, case_id, assessment)
     if worsened_gates(standings, assessment):
         await work.rows.authority.raise_version(case_id)
     if publish:
         for gate in Gate:
-            fresh = timeline_of(protocol, facts, gate, now)
+            fresh = timeline_of(protocol, record, gate, now)
             await _publish(work, protocol, case_id, assessment, before.get(gate), gate, fresh)
     changed = {g for g, d in assessment.decisions.items() if standings.get(g) != standing_of(d)}
     if publish:

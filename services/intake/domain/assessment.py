@@ -71,7 +71,7 @@ class HoldChanges:
     to_release: frozenset[HoldKey]
 
 
-def assess(protocol: Protocol, facts: Iterable[Fact], at: datetime) -> Assessment:
+def assess(protocol: Protocol, facts: Iterable[Fact] | Record, at: datetime) -> Assessment:
     """The decisions of every gate on these facts."""
     record = Record.of(protocol, facts)
     return Assessment(at, {gate: decide(protocol, record, gate, at) for gate in Gate})
@@ -128,9 +128,12 @@ def _is_worse(before: Standing | None, after: Standing) -> bool:
 
 
 def timeline_of(
-    protocol: Protocol, facts: Iterable[Fact], gate: Gate, now: datetime
+    protocol: Protocol, facts: Iterable[Fact] | Record, gate: Gate, now: datetime
 ) -> tuple[TimelineInterval, ...]:
-    """The gate's intervals from `now` to the horizon, in the form in which they are published."""
+    """The gate's intervals from `now` to the horizon, in the form in which they are published.
+
+    Pass one `Record` when several gates are asked: what they share is then worked out once.
+    """
     found = timeline(protocol, facts, gate, now, now + TIMELINE_HORIZON)
     return tuple(_published(interval) for interval in found)
 

@@ -152,10 +152,17 @@ def _treatment(fact: Treatment, tables: Tables, known: frozenset[str]) -> Course
 
 def rule_ids(course: Course, record: Record) -> frozenset[str]:
     """Return the ids of the wash-out rows that apply to a course."""
-    found = {
-        row.rule.id for row in record.protocol.washouts if row.treatment_class in course.classes
-    }
-    for name in course.classes:
+    answers: dict[object, frozenset[str]]
+    answers = record.shared.setdefault("rule_ids", {})  # type: ignore[assignment]
+    found = answers.get(course.classes)
+    if found is None:
+        found = answers[course.classes] = _rule_ids(course.classes, record)
+    return found
+
+
+def _rule_ids(classes: frozenset[str], record: Record) -> frozenset[str]:
+    found = {row.rule.id for row in record.protocol.washouts if row.treatment_class in classes}
+    for name in classes:
         found |= record.protocol.codes.class_rules.get(name, frozenset())
     return frozenset(found)
 

@@ -12,7 +12,7 @@ from shared.contracts.vocabulary import Gate
 from shared.protocol.clinic_time import Moment
 from shared.protocol.facts import Collection, Infusion
 from shared.protocol.findings import Effect, Finding, FindingKind, Need
-from shared.protocol.rulebook.rows import Age, EvidenceRule, RequireRule
+from shared.protocol.rulebook.rows import Age, EvidenceRule, MetricRule, RequireRule
 from shared.protocol.rules.check import Case, Check
 from shared.protocol.rules.conditions import condition_edges, has_come
 from shared.protocol.rules.items import ItemKnown, item_edges, item_known
@@ -30,7 +30,9 @@ def evidence_checks(case: Case) -> Iterator[Check]:
             edges = _edges(case, row.item, age)
             if row.first_infusion_only:
                 edges = _with_starts(case, edges)
-            yield Check(_EvidenceCheck(case, row, age), *edges)
+            members = case.protocol.item(row.item).members
+            about = tuple(lab for lab in case.protocol.labs if lab.metric in members)
+            yield Check(_EvidenceCheck(case, row, age, about), *edges)
     for rule in case.protocol.patient_rules:
         if isinstance(rule, RequireRule) and case.covers(rule.rule) and not rule.at_permit:
             for item in rule.items:
@@ -38,7 +40,7 @@ def evidence_checks(case: Case) -> Iterator[Check]:
                 edges = _edges(case, item, age)
                 if rule.dated:
                     edges = _with_starts(case, edges)
-                yield Check(_RequireCheck(case, rule, item), *edges)
+                yield Check(_RequireCheck(case, rule, item, age), *edges)
 
 
 def _is_left_out(case: Case, item: str) -> bool:
@@ -83,9 +85,11 @@ class _EvidenceCheck:
     case: Case
     row: EvidenceRule
     age: Age
+    about: tuple[MetricRule, ...]
+    """The limits of the item's members: one that is not about the patient needs no value."""
 
     def __call__(self, at: Moment) -> Sequence[Finding]:
-        if not _is_needed(self.case, self.row, at):
+        if not self._is_needed(at):
             return ()
         found = item_known(self.case, self.row.item, at, self.age)
         if found.is_known or found.is_withdrawn:
@@ -111,13 +115,10 @@ class _EvidenceCheck:
             ),
         )
 
-
-def _is_needed(case: Case, row: EvidenceRule, at: Moment) -> bool:
-    if row.first_infusion_only and has_had_infusion(case, at):
-        return False
-    members = case.protocol.item(row.item).members
-    about = [lab for lab in case.protocol.labs if lab.metric in members]
-    return not about or any(applies(case, lab, at) for lab in about)
+    def _is_needed(self, at: Moment) -> bool:
+        if self.row.first_infusion_only and has_had_infusion(self.case, at):
+            return False
+        return not self.about or any(applies(self.case, lab, at) for lab in self.about)
 
 
 def has_had_infusion(case: Case, at: Moment) -> bool:
@@ -143,6 +144,7 @@ class _RequireCheck:
     case: Case
     rule: RequireRule
     item: str
+    age: Age
 
     def __call__(self, at: Moment) -> Sequence[Finding]:
         case, rule = self.case, self.rule
@@ -178,7 +180,7 @@ class _RequireCheck:
 
     def _age(self, at: Moment) -> Age:
         if self.rule.dated.get(self.case.gate) != "since_collection":
-            return required_age(self.case, self.rule, self.item)
+            return self.age
         days = [
             self.case.time.day_of(c.day)
             for c in self.case.record.all(Collection)

@@ -128,15 +128,24 @@ def _limited_metrics(case: Case) -> frozenset[str]:
 
 def _has_better(case: Case, metric: str, at: Moment, age: Age) -> bool:
     """True when the metric's alternative is known: of ALC and CD3, one is enough."""
-    labs = {rule.rule.id: rule for rule in case.protocol.labs}
-    for rule in labs.values():
-        if rule.alternative_to is None:
-            continue
-        pair = (rule.metric, labs[rule.alternative_to].metric)
-        if metric in pair:
-            other = pair[0] if metric == pair[1] else pair[1]
-            return metric_known(case.record, other, at, age).reason is None
-    return False
+    other = _stand_ins(case.record).get(metric)
+    return other is not None and metric_known(case.record, other, at, age).reason is None
+
+
+def _stand_ins(record: Record) -> dict[str, str]:
+    """Return the other metric of each pair of alternatives, either way round; built once."""
+    found = record.shared.get("stand_ins")
+    if found is None:
+        metrics = {rule.rule.id: rule.metric for rule in record.protocol.labs}
+        pairs = [
+            (rule.metric, metrics[rule.alternative_to])
+            for rule in reversed(record.protocol.labs)
+            if rule.alternative_to is not None
+        ]
+        found = record.shared["stand_ins"] = {
+            one: other for pair in pairs for one, other in (pair, pair[::-1])
+        }
+    return found  # type: ignore[return-value]  # only this function writes the key
 
 
 def _worst(reasons: set[str]) -> str:

@@ -204,12 +204,16 @@ def _converted(stated: str, fact: Measured, tables: Tables) -> Fraction | None:
     unit = spelled(fact.unit or "1")
     if table is None or unit not in table.factors or isinstance(fact.value, str):
         return None
-    amount = (Fraction(fact.value) + table.offsets.get(unit, Fraction(0))) * table.factors[unit]
+    amount, factor = Fraction(fact.value), table.factors[unit]
+    if unit in table.offsets:
+        amount += table.offsets[unit]
+    if factor != 1:  # most results come in the rule's unit, and exact arithmetic is slow
+        amount *= factor
     if stated not in tables.per_uln:
         return amount
     if not fact.range_high or fact.range_high <= 0:
         return None  # times the upper limit of normal needs that limit
-    return amount / (Fraction(fact.range_high) * table.factors[unit])
+    return amount / (Fraction(fact.range_high) * factor)
 
 
 def _is_plausible(metric: str, low: Fraction, high: Fraction, tables: Tables) -> bool:

@@ -32,6 +32,13 @@ SIGNED = Signatures(
 )
 
 
+def test_the_holds_of_one_change_are_of_one_episode_and_of_no_other_change() -> None:
+    later = replace(CHANGE, change_id=UUID(int=9))
+
+    assert CHANGE.hold_episode == "identity:00000000-0000-0000-0000-000000000001"
+    assert later.hold_episode != CHANGE.hold_episode
+
+
 def test_quality_assurance_and_a_second_person_decide() -> None:
     assert may_decide(CHANGE, SIGNED) is None
     assert (

@@ -1,6 +1,7 @@
 """A made-up rulebook 1.1.0 without code: numbers changed, rules added and retired."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def test_every_decision_carries_its_version(later: Protocol) -> None:
     assert ask(at=DAY).to_json()["protocol"]["version"] == "1.0.0"
     assert ask(at=DAY, protocol=later).to_json()["protocol"]["version"] == "1.1.0"
     assert later.effective_from == date(2027, 2, 1)
+
+
+def test_the_same_words_under_another_status_are_another_identity() -> None:
+    signed = replace(PROTOCOL, status="signed")
+
+    assert signed.identity == f"{PROTOCOL.digest}:signed"
+    assert PROTOCOL.identity == f"{PROTOCOL.digest}:draft"
 
 
 def test_only_what_was_changed_is_different(later: Protocol) -> None:
