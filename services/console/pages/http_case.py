@@ -111,7 +111,23 @@ async def _state(
 def rule_words(protocol: Protocol) -> dict[str, go_ahead.RuleWords]:
     """What the rulebook says of each rule."""
     items = {evidence.rule.id: evidence.item for evidence in protocol.evidence}
+    subjects = _subjects(protocol)
     return {
-        name: go_ahead.RuleWords(rule.title, rule.override.value, tuple(rule.by), items.get(name))
+        name: go_ahead.RuleWords(
+            rule.title or subjects.get(name, ""),
+            rule.override.value,
+            tuple(rule.by),
+            items.get(name),
+        )
         for name, rule in protocol.rules.items()
+    }
+
+
+def _subjects(protocol: Protocol) -> dict[str, str]:
+    """What a rule of a table is about: its rows have no title of their own."""
+    word = protocol.sentences.word
+    return {
+        **{row.rule.id: word(row.treatment_class) for row in protocol.washouts},
+        **{row.rule.id: word(row.metric) for row in protocol.labs},
+        **{row.rule.id: word(row.item) for row in protocol.evidence},
     }

@@ -88,7 +88,8 @@ def _words(name: str, value: object, times: Times) -> str | Markup:
         case bool():
             return "yes" if value else "no"
         case list():
-            return ", ".join(code_words(str(part)) for part in value)
+            # Several events in one line may differ in their times too.
+            return Markup(", ").join(_words(name, part, times) for part in value)
         case str() if name.endswith(("_at", "_until")) or name == "since":
             return _instant_words(value, times)
         case str():

@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.console.pages import words
+from services.console.pages.http_case import rule_words
 from services.console.pages.http_tables import LagSum, lag_rows, sums
 from services.console.pages.times import Times
 from shared.contracts.catalogue import EVENTS
 from shared.messaging.bus import Partition
+from shared.protocol import load_protocol
 
 NOW = datetime(2027, 3, 10, 9, 0, tzinfo=UTC)
 CLINIC = Times(ZoneInfo("Europe/Istanbul"), "clinic", NOW, NOW)
@@ -33,6 +35,31 @@ def test_every_time_shows_its_zone() -> None:
     utc = Times(ZoneInfo("Europe/Istanbul"), "utc", NOW, NOW)
     assert "09:00" in utc.minute(NOW)
     assert ">UTC<" in utc.minute(NOW)
+
+
+def test_the_times_of_several_events_in_one_line_are_read_as_times() -> None:
+    detail = {"delivered_at": ["2027-03-10T09:00:00Z", "2027-03-10T09:05:00Z"]}
+
+    ((_, told),) = words.detail_parts(detail, CLINIC)
+
+    assert "12:00" in told
+    assert "12:05" in told
+    assert ", " in told
+
+
+def test_what_several_events_name_is_never_markup() -> None:
+    ((_, told),) = words.detail_parts({"rules": ["<b>INF-001</b>", "LAB-PLT"]}, CLINIC)
+
+    assert told == "&lt;b&gt;INF-001&lt;/b&gt;, LAB-PLT"
+
+
+def test_a_rule_of_a_table_is_named_by_what_it_is_about() -> None:
+    found = rule_words(load_protocol())
+
+    assert found["WO-CHEMO"].title == "Chemotherapy"
+    assert found["LAB-PLT"].title
+    assert found["EV-CBC"].title
+    assert found["INF-001"].title == load_protocol().rules["INF-001"].title
 
 
 def test_a_clock_that_was_moved_is_called_simulated() -> None:
