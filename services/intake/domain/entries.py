@@ -163,6 +163,23 @@ def made_of(protocol: Protocol, form: Form, planned: Sequence[PlannedDose], now:
             assert_never(form)
 
 
+def shown_again(
+    protocol: Protocol, form: Form, statements: Sequence[Statement], at: datetime
+) -> Made | None:
+    """What a form filled in at `at` made, for a later reader; `statements` are those on record.
+
+    None where today's rulebook would refuse it.
+    """
+    if isinstance(form, ChemotherapyMove):
+        # The plan as it was is not kept; what was moved stands in the statements.
+        moved = [{"from": s["moved_from"], "to": s.get("moved_to")} for s in statements]
+        return Made((), {"moved": sorted(moved, key=lambda move: str(move["from"]))})
+    try:
+        return made_of(protocol, form, (), at)
+    except FormRefusedError:
+        return None
+
+
 def _known(**fields: object) -> dict[str, Any]:
     """The fields that were given, dates as text."""
     return {

@@ -247,3 +247,29 @@ def test_a_product_of_the_terminology_is_what_the_terminology_says() -> None:
 
 def test_an_unknown_medicine_stays_unknown() -> None:
     assert only(e.OtherProduct("xyzumab", "medicine")) == {"kind": "medication", "name": "xyzumab"}
+
+
+def test_what_was_made_is_told_again_as_of_then() -> None:
+    form = e.SteroidCourse("dexamethasone", Decimal("0.75"))
+
+    again = e.shown_again(PROTOCOL, form, made(form).statements, NOW)
+
+    assert again == made(form)
+
+
+def test_a_move_is_told_again_from_what_is_on_record() -> None:
+    moved = made(e.ChemotherapyMove(date(2027, 4, 22), date(2027, 4, 29)), *plan())
+
+    again = e.shown_again(
+        PROTOCOL, e.ChemotherapyMove(date(2027, 4, 22), date(2027, 4, 29)), moved.statements, NOW
+    )
+
+    assert again is not None
+    assert again.shown["moved"] == [
+        {"from": "2027-04-22", "to": "2027-04-29"},
+        {"from": "2027-05-13", "to": "2027-05-20"},
+    ]
+
+
+def test_what_todays_rulebook_would_refuse_is_not_told_again() -> None:
+    assert e.shown_again(PROTOCOL, e.Symptom("RF-GONE"), (), NOW) is None
