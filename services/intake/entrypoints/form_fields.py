@@ -27,7 +27,7 @@ TITLES: Final[Mapping[type[RequestModel], str]] = {
 }
 _FORMATS: Final = {"date": "date", "date-time": "instant"}
 _TYPES: Final = {"string": "text", "number": "number", "integer": "whole", "boolean": "yes-no"}
-_BOUNDS: Final = ("minimum", "maximum", "maxLength")
+_BOUNDS: Final = {"minimum": "minimum", "maximum": "maximum", "maxLength": "max_length"}
 _WORDS: Final = {
     "uncomplicated": "Uncomplicated",
     "serious": "Serious (organ, blood or in hospital)",
@@ -102,7 +102,7 @@ def _field(name: str, part: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[
         "null_means": part.get("x-null-means"),
         "choices": [{"value": v, "title": _words(v)} for v in shape.get("enum", [])],
     }
-    return found | {bound: shape[bound] for bound in _BOUNDS if bound in shape}
+    return found | {bound: shape[name] for name, bound in _BOUNDS.items() if name in shape}
 
 
 def _type(shape: Mapping[str, Any], is_nullable: bool) -> str:
