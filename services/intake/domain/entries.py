@@ -123,7 +123,7 @@ class PlannedDose:
 class Made:
     """What a form makes: its statements in order, and what a reader is shown of it.
 
-    `assumed`: fields that were left out and have a default now.
+    `assumed`: fields that were left out and have a default now, which `shown` tells.
     """
 
     statements: tuple[Statement, ...]
@@ -242,13 +242,15 @@ def _infection(form: InfectionEpisode, today: date) -> Made:
         symptom_free_since=form.symptom_free_since,
     )
     assumed = ["onset"] if form.onset is None else []
+    shown: dict[str, Any] = {"onset": onset}
     if form.antimicrobial is not None:
         if form.antimicrobial_first is None:
             assumed.append("antimicrobial_first")
+            shown["antimicrobial_first"] = onset
         drug = _known(name=form.antimicrobial, to=form.antimicrobial_last, intent="treatment")
         drug["from"] = (form.antimicrobial_first or onset).isoformat()
         stated["antimicrobials"] = [drug]
-    return Made(({"kind": "infection", **stated},), {"onset": onset}, tuple(assumed))
+    return Made(({"kind": "infection", **stated},), shown, tuple(assumed))
 
 
 def _plan(protocol: Protocol, form: ChemotherapyPlan) -> Made:
@@ -323,7 +325,8 @@ def _symptom(protocol: Protocol, form: Symptom, now: datetime) -> Made:
         value = float(form.temperature_cel)
         statements.append({"kind": "vital", "metric": "body_temp", "value": value, "unit": "Cel"})
     assumed = () if form.since is not None else ("since",)
-    return Made(tuple(statements), {"red_flag": rule.id, "level": rule.level}, assumed)
+    shown = {"red_flag": rule.id, "level": rule.level, "since": since}
+    return Made(tuple(statements), shown, assumed)
 
 
 def _product(protocol: Protocol, form: OtherProduct) -> Made:

@@ -27,7 +27,12 @@ TITLES: Final[Mapping[type[RequestModel], str]] = {
 }
 _FORMATS: Final = {"date": "date", "date-time": "instant"}
 _TYPES: Final = {"string": "text", "number": "number", "integer": "whole", "boolean": "yes-no"}
-_BOUNDS: Final = {"minimum": "minimum", "maximum": "maximum", "maxLength": "max_length"}
+_BOUNDS: Final = {
+    "minimum": "minimum",
+    "exclusiveMinimum": "above",
+    "maximum": "maximum",
+    "maxLength": "max_length",
+}
 _WORDS: Final = {
     "uncomplicated": "Uncomplicated",
     "serious": "Serious (organ, blood or in hospital)",

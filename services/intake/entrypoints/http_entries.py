@@ -91,7 +91,7 @@ async def post_withdrawal(
 
 @router.get("/cases/{case_id}/entry-forms")
 async def get_entry_forms(
-    request: Request, case_id: UUID, principal: Clinician, parts: Parts
+    request: Request, case_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
     """The forms as a page shows them: fields, choices, what must be given, and who enters which."""
     async with parts.uow.begin(cause_of(request, principal)) as work:

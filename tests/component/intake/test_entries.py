@@ -165,7 +165,8 @@ async def test_a_red_flag_is_told_with_its_level_and_holds(intake: Intake) -> No
 
     found = await entered(intake, case_id, {"form": "symptom", "symptom": "RF-CHEST"})
 
-    assert found["shown"] == {"red_flag": "RF-CHEST", "level": "L4"}
+    assert (found["shown"]["red_flag"], found["shown"]["level"]) == ("RF-CHEST", "L4")
+    assert found["shown"]["since"] == found["provenance"]["at"]
     assert "tandem.coordination.red-flag-reported.v1" in await intake.events(case_id)
     assert await intake.blocking(case_id, "infusion", "RF-HOLD") == ["hold"]
 
