@@ -75,6 +75,29 @@ async def test_a_course_is_entered_by_keyboard_corrected_and_taken_back(
     await expect(row).to_contain_text("entered in error")
 
 
+async def test_a_case_with_entries_passes_axe_and_fits_a_narrow_window(
+    browser: Browser, deployment: Deployment
+) -> None:
+    case_id = await a_case(deployment)
+    context = await browser.new_context(viewport={"width": 390, "height": 844})
+    page = await context.new_page()
+    await sign_in(page, deployment, f"/cases/{case_id}/enter/symptom")
+    await page.get_by_label("Symptom").select_option("RF-CHEST")
+    await page.get_by_role("button", name="Record").click()
+    await expect(page.get_by_role("status")).to_contain_text("This is on record now.")
+    entry = await Axe().run(page)
+
+    await page.get_by_role("link", name="Back to the case").click()
+    await expect(page.get_by_role("row").filter(has_text="Chest pain")).to_be_visible()
+    case = await Axe().run(page)
+    wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    await context.close()
+
+    assert entry.violations_count == 0, entry.generate_report()
+    assert case.violations_count == 0, case.generate_report()
+    assert wide == 0
+
+
 @pytest.mark.parametrize(
     "form",
     ["symptom", "infection-episode", "steroid-course", "chemotherapy-cycle", "chemotherapy-plan",

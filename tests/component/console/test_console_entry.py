@@ -198,6 +198,19 @@ async def test_the_entry_says_what_it_says_what_it_closes_and_who_entered_it(
     assert "Entered by u-7, 2027-03-10 10:00 UTC+03:00 , typed into this form" in text
 
 
+async def test_no_end_is_told_of_what_time_alone_does_not_end(
+    desk: Desk, intake: IntakeDesk
+) -> None:
+    closed = entry()["closes"][0]
+    lasting = {**closed, "because": [{**closed["because"][0], "clears_at": None}]}
+    intake.entries = [entry(closes=[lasting])]
+
+    text = words(await got(desk, HERE))
+
+    assert "ends not by time alone" in text
+    assert "until" not in text.split("What it closes now")[1]
+
+
 async def test_an_entry_that_closes_nothing_promises_nothing(
     desk: Desk, intake: IntakeDesk
 ) -> None:
