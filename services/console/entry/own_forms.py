@@ -43,5 +43,5 @@ class OwnForms:
         credential = credential_of(request)
         token = None if credential is None else await self._sessions.token_behind(credential)
         if token is None:
-            raise Problem(401, "not-authenticated", "Your session is over; sign in again.")
+            raise Problem(401, "not-signed-in", "Your session is over; sign in again.")
         return token
