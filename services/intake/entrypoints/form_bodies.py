@@ -146,7 +146,7 @@ FORMS: dict[type[RequestModel], type[Any]] = {
 }
 
 
-class WithdrawalBody(RequestModel):
+class EntryWithdrawalBody(RequestModel):
     """Why an entry is taken back; it stays with the entry's history."""
 
     reason: Annotated[str, Field(min_length=3, max_length=500)]

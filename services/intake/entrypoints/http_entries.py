@@ -19,7 +19,7 @@ from services.intake.application.read_entries import (
 )
 from services.intake.domain.entries import FormRefusedError, shown_again
 from services.intake.domain.reporting import CLINICAL
-from services.intake.entrypoints.form_bodies import FormBody, WithdrawalBody, form_of
+from services.intake.entrypoints.form_bodies import FormBody, EntryWithdrawalBody, form_of
 from services.intake.entrypoints.form_fields import described
 from services.intake.entrypoints.parts import (
     IntakeParts,
@@ -76,7 +76,7 @@ async def put_entry(
 @router.post("/cases/{case_id}/entries/{entry_id}/withdrawal")
 async def post_withdrawal(
     request: Request, case_id: UUID, entry_id: UUID, principal: Clinician, parts: Parts, key: Key,
-    seen: Seen, body: WithdrawalBody | None = None,
+    seen: Seen, body: EntryWithdrawalBody | None = None,
 ) -> Response:  # fmt: skip
     """Takes an entry back, as entered in error, perhaps with the reason; its history stays."""
     reason = None if body is None else body.reason
