@@ -107,7 +107,7 @@ def _field(name: str, part: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[
         "null_means": part.get("x-null-means"),
         "choices": [{"value": v, "title": _words(v)} for v in shape.get("enum", [])],
     }
-    return found | {bound: shape[name] for name, bound in _BOUNDS.items() if name in shape}
+    return found | {bound: shape.get(name) for name, bound in _BOUNDS.items()}
 
 
 def _type(shape: Mapping[str, Any], is_nullable: bool) -> str:

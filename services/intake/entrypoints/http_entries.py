@@ -19,7 +19,8 @@ from services.intake.application.read_entries import (
 )
 from services.intake.domain.entries import FormRefusedError, shown_again
 from services.intake.domain.reporting import CLINICAL
-from services.intake.entrypoints.form_bodies import FormBody, EntryWithdrawalBody, form_of
+from services.intake.entrypoints import answers
+from services.intake.entrypoints.form_bodies import EntryWithdrawalBody, FormBody, form_of
 from services.intake.entrypoints.form_fields import described
 from services.intake.entrypoints.parts import (
     IntakeParts,
@@ -46,7 +47,7 @@ Act = Callable[[Work[IntakeRows]], Awaitable[entering.Entered]]
 _BODY: TypeAdapter[Any] = TypeAdapter(FormBody)
 
 
-@router.post("/cases/{case_id}/entries", status_code=201)
+@router.post("/cases/{case_id}/entries", status_code=201, response_model=answers.EntryRecorded)
 async def post_entry(
     request: Request, case_id: UUID, principal: Clinician, parts: Parts, key: Key, body: FormBody
 ) -> Response:
@@ -59,7 +60,7 @@ async def post_entry(
     return await _answered(request, case_id, principal, parts, key, act, 201)
 
 
-@router.put("/cases/{case_id}/entries/{entry_id}")
+@router.put("/cases/{case_id}/entries/{entry_id}", response_model=answers.EntryRecorded)
 async def put_entry(
     request: Request, case_id: UUID, entry_id: UUID, principal: Clinician, parts: Parts, key: Key,
     seen: Seen, body: FormBody,
@@ -73,7 +74,7 @@ async def put_entry(
     return await _answered(request, case_id, principal, parts, key, act, 200)
 
 
-@router.post("/cases/{case_id}/entries/{entry_id}/withdrawal")
+@router.post("/cases/{case_id}/entries/{entry_id}/withdrawal", response_model=answers.EntryRecorded)
 async def post_withdrawal(
     request: Request, case_id: UUID, entry_id: UUID, principal: Clinician, parts: Parts, key: Key,
     seen: Seen, body: EntryWithdrawalBody | None = None,
@@ -89,7 +90,7 @@ async def post_withdrawal(
     return await _answered(request, case_id, principal, parts, key, act, 200)
 
 
-@router.get("/cases/{case_id}/entry-forms")
+@router.get("/cases/{case_id}/entry-forms", response_model=answers.FormsAnswer)
 async def get_entry_forms(
     request: Request, case_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
@@ -102,7 +103,7 @@ async def get_entry_forms(
     return Answer(200, body).response()
 
 
-@router.get("/cases/{case_id}/entries")
+@router.get("/cases/{case_id}/entries", response_model=answers.EntriesAnswer)
 async def get_entries(request: Request, case_id: UUID, principal: Reader, parts: Parts) -> Response:
     """The case's entries, newest first: who entered what and when, and what rests on it now."""
     async with parts.uow.begin(cause_of(request, principal)) as work:
@@ -112,7 +113,7 @@ async def get_entries(request: Request, case_id: UUID, principal: Reader, parts:
     return Answer(200, {"items": [_listed(parts, entry) for entry in found]}).response()
 
 
-@router.get("/cases/{case_id}/entries/{entry_id}")
+@router.get("/cases/{case_id}/entries/{entry_id}", response_model=answers.EntryAnswer)
 async def get_entry(
     request: Request, case_id: UUID, entry_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
