@@ -7,7 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from bench.figures import Figure
-from bench.measure import http, kernel, permit, pipeline, protocol, protocol_change, relay, services
+from bench.measure import (
+    cds,
+    http,
+    kernel,
+    permit,
+    pipeline,
+    protocol,
+    protocol_change,
+    relay,
+    services,
+)
 from bench.stage import Stage
 
 Measure = Callable[[Stage, int], Awaitable[Mapping[str, Mapping[str, Figure]]]]
@@ -19,6 +29,7 @@ MEASUREMENTS: Final[tuple[tuple[tuple[str, ...], Measure], ...]] = (
     (("R1",), protocol.measure),
     (("R2",), protocol_change.measure),
     (("L2", "C2", "C3", "R3"), services.measure),
+    (("R4",), cds.measure),
     (("P4",), http.measure),
     (("L3",), permit.measure),
     (("S2", "C3"), relay.measure_million),

@@ -16,13 +16,15 @@ BUNDLE: Final = (
 )  # fmt: skip
 
 
-def bundle_of_somebody(number: int) -> dict[str, Any]:
-    """The bundle with identifiers that no case has."""
+def bundle_of_somebody(number: int, *known: tuple[str, str]) -> dict[str, Any]:
+    """The bundle with identifiers that no case has, besides those of a case that are `known`."""
     document: dict[str, Any] = json.loads(gzip.decompress(BUNDLE.read_bytes()))
     for entry in document["entry"]:
         if entry["resource"]["resourceType"] == "Patient":
             for identifier in entry["resource"].get("identifier", []):
                 identifier["value"] = f"{identifier.get('value', '')}-{number}-{uuid4().hex}"
+            own = [{"system": system, "value": value} for system, value in known]
+            entry["resource"].setdefault("identifier", []).extend(own)
     return document
 
 

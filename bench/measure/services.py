@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from uuid import uuid4
 
 from bench.children import playing
 from bench.deployment import FOUR, Deployment, deployed
@@ -14,6 +13,7 @@ from bench.figures import Figure, largest, middle, percentile, ratio
 from bench.goals import GOALS
 from bench.machine import cpu_seconds, resident_mb
 from bench.measure.bundles import import_ms
+from bench.measure.courses import planned_case
 from bench.stage import Stage
 from shared.contracts.vocabulary import Role, Service
 from shared.runtime.programs import NotYet, wait_until
@@ -26,8 +26,6 @@ RATE_HASTY: Final = 50.0
 ARRIVE_SECONDS: Final = 45.0
 IDLE_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 3.0
-#: two visits a day, on any day: a chair has room for many courses
-_COURSES_PER_CHAIR: Final = 8
 #: per hold: at scheduling and at notification, and the suspensions at notification
 _LINES_PER_HOLD_MIN: Final = 3
 
@@ -111,40 +109,7 @@ async def _bare_two_hops(stage: Stage) -> Sequence[float]:
 
 async def _planned_cases(services: Deployment, count: int) -> list[str]:
     """Cases with a planned course each. One after the other: plans at once would want one slot."""
-    return [await _planned_case(services, number) for number in range(count)]
-
-
-async def _planned_case(services: Deployment, number: int) -> str:
-    headers = services.bearer(Role.COORDINATOR, number)
-    referral = {"identifiers": [["urn:example:mrn", uuid4().hex]]}
-    case_id = str((await services.post(Service.INTAKE, "/cases", referral, headers))["case_id"])
-    if number % _COURSES_PER_CHAIR == 0:
-        await services.post(Service.INFUSION_SCHEDULING, "/chairs", _chair(number), headers)
-    course = {"case_id": case_id, "schedule": "SCH-SOLID-8", "not_before": "2026-01-01"}
-    url = services.url(Service.INFUSION_SCHEDULING)
-    answers: list[str] = []
-
-    async def planned() -> bool:
-        timeline = await services.client.get(f"{url}/cases/{case_id}/timeline", headers=headers)
-        if timeline.is_error:
-            answers[:] = [timeline.text]
-            return False
-        answer = await services.client.post(f"{url}/courses", json=course, headers=headers)
-        answers[:] = [answer.text]
-        return answer.is_success
-
-    try:
-        await wait_until(planned, "a course planned", within_seconds=ARRIVE_SECONDS)
-    except NotYet as error:
-        raise NotYet(f"{error}; the last answer: {''.join(answers)}") from None
-    return case_id
-
-
-def _chair(number: int) -> dict[str, object]:
-    return {
-        "name": f"bay {number}", "weekdays": [1, 2, 3, 4, 5, 6, 7], "opens_at": "08:00",
-        "closes_at": "18:00", "visit_minutes": 240,
-    }  # fmt: skip
+    return [await planned_case(services, number) for number in range(count)]
 
 
 async def _delays(

@@ -5,6 +5,10 @@ from typing import Final
 from fastapi import FastAPI
 
 from services.console.changes import Changes
+from services.console.entry.desk import Desk
+from services.console.entry.http_correct import router as correct_router
+from services.console.entry.http_enter import router as enter_router
+from services.console.entry.own_forms import OwnForms
 from services.console.groups import KafkaGroups
 from services.console.live import KafkaLogReader, Live
 from services.console.pages.http_case import router as case_router
@@ -68,12 +72,17 @@ def console_app(
     pages = Pages(mode=settings.mode, protocol=protocol.version, protocol_status=protocol.status)
     sessions = Sessions(database, world.machine_clock)
     units = unit_of_work(database, world)
-    parts = ConsoleParts(database, units, world, pages, protocol, live, changes, groups)
+    parts = ConsoleParts(
+        database, units, world, pages, protocol, live, changes, groups,
+        Desk(world.http, settings.url_of(Service.INTAKE).rstrip("/")),
+        OwnForms(sessions, settings.url_console),
+    )  # fmt: skip
     app = create_app(
         Service.CONSOLE,
         routers=[
-            common_router, worklist_router, case_router, stream_router, changes_router,
-            tables_router, operations(reactions(changes.note), units, authenticator),
+            common_router, worklist_router, case_router, enter_router, correct_router,
+            stream_router, changes_router, tables_router,
+            operations(reactions(changes.note), units, authenticator),
             sign_in_router(_sign_in(settings, world, database, authenticator, sessions, pages)),
         ],
         world=world,

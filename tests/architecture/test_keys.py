@@ -42,6 +42,13 @@ WITHOUT_KEY: Mapping[str, str] = {
         "CDS Hooks clients send none: card, outcome, its time and the sender are the key of the row"
     ),
     "POST /protocol/shadow": "a question: nothing is stored",
+    "POST /cases/{case_id}/enter/{form}": "the form holds a key, with which intake is called",
+    "POST /cases/{case_id}/entries/{entry_id}/correct": (
+        "the form holds a key, with which intake is called"
+    ),
+    "POST /cases/{case_id}/entries/{entry_id}/withdraw": (
+        "the form holds a key, with which intake is called"
+    ),
     "POST /zone": "sets a cookie in one browser, to the same value each time",
     "POST /sign-out": "a session ended twice is ended",
 }

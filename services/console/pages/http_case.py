@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.console.entry.entered import entered_section
 from services.console.pages import go_ahead, reads
 from services.console.pages.chains import chains
 from services.console.pages.viewer import ConsoleParts, Parts, Viewer, frame, note_case_read
@@ -54,12 +55,15 @@ async def case_page(
         state = await _state(tx, parts, card, around["silent"])
         log = await reads.log_of_case(tx, case_id, events + 1)
     await note_case_read(request, parts, viewer, case_id)
+    is_open = card.closed_at is None
+    entered = await entered_section(request, parts, viewer, case_id, is_open=is_open)
     return parts.pages.refreshed(
         request,
         "case.html",
         **around,
         **state,
         card=card,
+        entered=entered,
         zoom=zoom,
         chains=chains(log[:events], together=zoom == "compact"),
         visible=partial(visible_detail, clinical=around["clinical"]),

@@ -9,6 +9,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from services.console.changes import Changes
+from services.console.entry.desk import Desk
+from services.console.entry.own_forms import OwnForms
 from services.console.groups import Positions
 from services.console.live import Live
 from services.console.pages.reads import StreamRow
@@ -50,7 +52,7 @@ class ConsoleParts:
     """What the pages work with, put together once in bootstrap."""
 
     database: Database
-    #: for the audit of who looked at which case, the only thing that pages write
+    #: for the audit of who looked at which case, the only thing that pages write here
     units: UnitOfWork[Tx]
     world: World
     pages: Pages
@@ -58,6 +60,8 @@ class ConsoleParts:
     live: Live
     changes: Changes
     groups: Groups
+    desk: Desk
+    own_forms: OwnForms
 
 
 def parts_of(request: Request) -> ConsoleParts:

@@ -111,9 +111,9 @@ def _instant_words(text: str, times: Times) -> str | Markup:
     return times.minute(instant) if instant.tzinfo else text
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, noun: str, many: str | None = None) -> str:
     """The number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {many or noun + 's'}"
 
 
 def span_words(span: tuple[int, int]) -> str:

@@ -64,6 +64,12 @@ class Sessions:
             return None
         return (opened.plaintext or b"").decode()
 
+    async def token_behind(self, credential: str) -> str | None:
+        """The access token that a credential stands for: its session's, or the token itself."""
+        if credential.startswith(_PREFIX):
+            return await self.token(credential.removeprefix(_PREFIX))
+        return credential
+
     async def end(self, session_id: str) -> None:
         """The session stands for nobody any more."""
         async with self._database.transaction() as tx:
@@ -79,12 +85,10 @@ class SessionAuthenticator:
 
     async def authenticate(self, token: str) -> Principal:
         """The caller. Raises `NotAuthenticatedError` or `IdentityUnavailableError`."""
-        if token.startswith(_PREFIX):
-            found = await self._sessions.token(token.removeprefix(_PREFIX))
-            if found is None:
-                raise NotAuthenticatedError("no-session")
-            token = found
-        return await self._tokens.authenticate(token)
+        found = await self._sessions.token_behind(token)
+        if found is None:
+            raise NotAuthenticatedError("no-session")
+        return await self._tokens.authenticate(found)
 
 
 def digest(secret: str) -> bytes:

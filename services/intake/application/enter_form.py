@@ -114,8 +114,9 @@ async def withdraw_entry(
     *,
     by: Principal,
     seen: int,
+    reason: str | None = None,
 ) -> Entered:
-    """The entry in a last version that makes no facts.
+    """The entry in a last version that makes no facts; its body is the reason, where one is given.
 
     Raises `EntryNotThereError`, `StaleEntryError`, `NotYourFormError`.
     """
@@ -127,6 +128,7 @@ async def withdraw_entry(
     last = replace(
         before,
         version=before.version + 1,
+        body=before.body if reason is None else {"reason": reason},
         sources=(),
         withdrawn=True,
         entered_by=by.subject,

@@ -123,7 +123,7 @@ class PlannedDose:
 class Made:
     """What a form makes: its statements in order, and what a reader is shown of it.
 
-    `assumed`: fields that were left out and have a default now.
+    `assumed`: fields that were left out and have a default now, which `shown` tells.
     """
 
     statements: tuple[Statement, ...]
@@ -161,6 +161,23 @@ def made_of(protocol: Protocol, form: Form, planned: Sequence[PlannedDose], now:
             return _product(protocol, form)
         case _:
             assert_never(form)
+
+
+def shown_again(
+    protocol: Protocol, form: Form, statements: Sequence[Statement], at: datetime
+) -> Made | None:
+    """What a form filled in at `at` made, for a later reader; `statements` are those on record.
+
+    None where today's rulebook would refuse it.
+    """
+    if isinstance(form, ChemotherapyMove):
+        # The plan as it was is not kept; what was moved stands in the statements.
+        moved = [{"from": s["moved_from"], "to": s.get("moved_to")} for s in statements]
+        return Made((), {"moved": sorted(moved, key=lambda move: str(move["from"]))})
+    try:
+        return made_of(protocol, form, (), at)
+    except FormRefusedError:
+        return None
 
 
 def _known(**fields: object) -> dict[str, Any]:
@@ -225,13 +242,15 @@ def _infection(form: InfectionEpisode, today: date) -> Made:
         symptom_free_since=form.symptom_free_since,
     )
     assumed = ["onset"] if form.onset is None else []
+    shown: dict[str, Any] = {"onset": onset}
     if form.antimicrobial is not None:
         if form.antimicrobial_first is None:
             assumed.append("antimicrobial_first")
+            shown["antimicrobial_first"] = onset
         drug = _known(name=form.antimicrobial, to=form.antimicrobial_last, intent="treatment")
         drug["from"] = (form.antimicrobial_first or onset).isoformat()
         stated["antimicrobials"] = [drug]
-    return Made(({"kind": "infection", **stated},), {"onset": onset}, tuple(assumed))
+    return Made(({"kind": "infection", **stated},), shown, tuple(assumed))
 
 
 def _plan(protocol: Protocol, form: ChemotherapyPlan) -> Made:
@@ -306,7 +325,8 @@ def _symptom(protocol: Protocol, form: Symptom, now: datetime) -> Made:
         value = float(form.temperature_cel)
         statements.append({"kind": "vital", "metric": "body_temp", "value": value, "unit": "Cel"})
     assumed = () if form.since is not None else ("since",)
-    return Made(tuple(statements), {"red_flag": rule.id, "level": rule.level}, assumed)
+    shown = {"red_flag": rule.id, "level": rule.level, "since": since}
+    return Made(tuple(statements), shown, assumed)
 
 
 def _product(protocol: Protocol, form: OtherProduct) -> Made:

@@ -16,6 +16,7 @@ from services.intake.application.check_orders import OrderAnswer, OrderQuestion,
 from services.intake.application.incoming_orders import DraftOrders, IncomingOrders
 from services.intake.domain.cards import About
 from services.intake.domain.reporting import PHYSICIANS
+from services.intake.entrypoints import answers
 from services.intake.entrypoints.cds_models import (
     AppointmentBook,
     FeedbackBody,
@@ -60,13 +61,13 @@ Ehr = Annotated[Principal, Depends(requires(Role.COORDINATOR, *sorted(PHYSICIANS
 ServiceId = Annotated[str, Path(pattern="^(order-sign|appointment-book)$")]
 
 
-@router.get("/cds-services")
+@router.get("/cds-services", response_model=answers.CdsServices)
 async def get_cds_services(principal: Ehr) -> Response:
     """The CDS services, as a CDS Hooks client discovers them."""
     return Answer(200, {"services": SERVICES}).response()
 
 
-@router.post("/cds-services/order-sign")
+@router.post("/cds-services/order-sign", response_model=answers.CdsCards)
 async def post_order_sign(
     request: Request, principal: Ehr, parts: Parts, body: OrderSign
 ) -> Response:
@@ -80,7 +81,7 @@ async def post_order_sign(
     return await _carded(request, principal, parts, body, orders, About.ORDER)
 
 
-@router.post("/cds-services/appointment-book")
+@router.post("/cds-services/appointment-book", response_model=answers.CdsCards)
 async def post_appointment_book(
     request: Request, principal: Ehr, parts: Parts, body: AppointmentBook
 ) -> Response:
@@ -159,7 +160,7 @@ def _answered(found: OrderAnswer, ids: list[UUID]) -> Response:
     return Answer(200, {"cards": cards}, {"Cache-Control": "no-store"}).response()
 
 
-@router.post("/cds-services/{service_id}/feedback")
+@router.post("/cds-services/{service_id}/feedback", response_model=answers.FeedbackRecorded)
 async def post_cds_feedback(
     request: Request, principal: Ehr, parts: Parts, service_id: ServiceId, body: FeedbackBody
 ) -> Response:

@@ -1,20 +1,27 @@
 """Forms over HTTP: enter, correct as a whole, withdraw, and see who entered what when."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
+from pydantic import TypeAdapter
 
 from services.intake.application import enter_form as entering
-from services.intake.application.entry_ports import StoredEntry
 from services.intake.application.ports import IntakeRows
-from services.intake.domain.entries import FormRefusedError
+from services.intake.application.read_entries import (
+    EntrySeen,
+    GateClosed,
+    doses_ahead,
+    entries_seen,
+)
+from services.intake.domain.entries import FormRefusedError, shown_again
 from services.intake.domain.reporting import CLINICAL
-from services.intake.entrypoints.form_bodies import FormBody, form_of
+from services.intake.entrypoints import answers
+from services.intake.entrypoints.form_bodies import EntryWithdrawalBody, FormBody, form_of
+from services.intake.entrypoints.form_fields import described
 from services.intake.entrypoints.parts import (
     IntakeParts,
     Key,
@@ -25,6 +32,7 @@ from services.intake.entrypoints.parts import (
 )
 from shared.auth.principal import Principal
 from shared.messaging.unit_of_work import Work
+from shared.protocol.findings import when_json
 from shared.web.etags import check_version, etag, if_match
 from shared.web.idempotency import Answer, RequestKey, answer_once
 from shared.web.problems import FieldError, Problem, not_found
@@ -35,9 +43,11 @@ router = APIRouter()
 Clinician = Annotated[Principal, Depends(requires(*sorted(CLINICAL)))]
 Seen = Annotated[tuple[int, ...], Depends(if_match)]
 Act = Callable[[Work[IntakeRows]], Awaitable[entering.Entered]]
+#: a form as it was kept
+_BODY: TypeAdapter[Any] = TypeAdapter(FormBody)
 
 
-@router.post("/cases/{case_id}/entries", status_code=201)
+@router.post("/cases/{case_id}/entries", status_code=201, response_model=answers.EntryRecorded)
 async def post_entry(
     request: Request, case_id: UUID, principal: Clinician, parts: Parts, key: Key, body: FormBody
 ) -> Response:
@@ -50,7 +60,7 @@ async def post_entry(
     return await _answered(request, case_id, principal, parts, key, act, 201)
 
 
-@router.put("/cases/{case_id}/entries/{entry_id}")
+@router.put("/cases/{case_id}/entries/{entry_id}", response_model=answers.EntryRecorded)
 async def put_entry(
     request: Request, case_id: UUID, entry_id: UUID, principal: Clinician, parts: Parts, key: Key,
     seen: Seen, body: FormBody,
@@ -64,45 +74,59 @@ async def put_entry(
     return await _answered(request, case_id, principal, parts, key, act, 200)
 
 
-@router.post("/cases/{case_id}/entries/{entry_id}/withdrawal")
+@router.post("/cases/{case_id}/entries/{entry_id}/withdrawal", response_model=answers.EntryRecorded)
 async def post_withdrawal(
     request: Request, case_id: UUID, entry_id: UUID, principal: Clinician, parts: Parts, key: Key,
-    seen: Seen,
+    seen: Seen, body: EntryWithdrawalBody | None = None,
 ) -> Response:  # fmt: skip
-    """Takes an entry back, as entered in error; its history stays."""
+    """Takes an entry back, as entered in error, perhaps with the reason; its history stays."""
+    reason = None if body is None else body.reason
 
     async def act(work: Work[IntakeRows]) -> entering.Entered:
         return await entering.withdraw_entry(
-            work, parts.protocol, case_id, entry_id, by=principal, seen=seen[0]
+            work, parts.protocol, case_id, entry_id, by=principal, seen=seen[0], reason=reason
         )
 
     return await _answered(request, case_id, principal, parts, key, act, 200)
 
 
-@router.get("/cases/{case_id}/entries")
-async def get_entries(request: Request, case_id: UUID, principal: Reader, parts: Parts) -> Response:
-    """The case's entries, newest first, each with who entered and corrected it, and when."""
+@router.get("/cases/{case_id}/entry-forms", response_model=answers.FormsAnswer)
+async def get_entry_forms(
+    request: Request, case_id: UUID, principal: Reader, parts: Parts
+) -> Response:
+    """The forms as a page shows them: fields, choices, what must be given, and who enters which."""
     async with parts.uow.begin(cause_of(request, principal)) as work:
         await case_or_404(work, case_id, principal)
-        found = await work.rows.entries.entries_of_case(case_id)
+        planned = await doses_ahead(work, parts.protocol, case_id)
+        work.note("entry-forms-read", case_id)
+    body = {"zone": str(parts.protocol.zone), "items": described(parts.protocol, planned)}
+    return Answer(200, body).response()
+
+
+@router.get("/cases/{case_id}/entries", response_model=answers.EntriesAnswer)
+async def get_entries(request: Request, case_id: UUID, principal: Reader, parts: Parts) -> Response:
+    """The case's entries, newest first: who entered what and when, and what rests on it now."""
+    async with parts.uow.begin(cause_of(request, principal)) as work:
+        await case_or_404(work, case_id, principal)
+        found = await entries_seen(work, parts.protocol, case_id)
         work.note("entries-read", case_id)
-    items = [_listed(list(group)) for _, group in groupby(found, key=lambda e: e.entry_id)]
-    return Answer(200, {"items": items}).response()
+    return Answer(200, {"items": [_listed(parts, entry) for entry in found]}).response()
 
 
-@router.get("/cases/{case_id}/entries/{entry_id}")
+@router.get("/cases/{case_id}/entries/{entry_id}", response_model=answers.EntryAnswer)
 async def get_entry(
     request: Request, case_id: UUID, entry_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
-    """One entry; its ETag is what a correction sends back."""
+    """One entry with what rests on it now; its ETag is what a correction sends back."""
     async with parts.uow.begin(cause_of(request, principal)) as work:
         await case_or_404(work, case_id, principal)
-        found = await work.rows.entries.entries_of_case(case_id)
+        found = await entries_seen(work, parts.protocol, case_id)
         work.note("entry-read", case_id, entry_id=str(entry_id))
-    versions = [entry for entry in found if entry.entry_id == entry_id]
-    if not versions:
+    seen = [entry for entry in found if entry.newest.entry_id == entry_id]
+    if not seen:
         raise not_found("entry")
-    return Answer(200, _listed(versions), {"ETag": etag(versions[-1].version)}).response()
+    version = etag(seen[0].newest.version)
+    return Answer(200, _listed(parts, seen[0]), {"ETag": version}).response()
 
 
 def _order(case_id: UUID, principal: Principal, body: Any) -> entering.FormOrder:  # noqa: ANN401  (one of the forms)
@@ -180,16 +204,42 @@ async def _told(work: Work[IntakeRows], entered: entering.Entered, status: int) 
     return Answer(status, body, {"ETag": etag(entry.version)})
 
 
-def _listed(versions: Sequence[StoredEntry]) -> dict[str, Any]:
-    newest = versions[-1]
+def _listed(parts: IntakeParts, seen: EntrySeen) -> dict[str, Any]:
+    newest, said = seen.newest, seen.filled_in
+    form = form_of(_BODY.validate_python(said.body))
+    again = shown_again(parts.protocol, form, [f.statement for f in seen.facts], said.entered_at)
+    made = None if newest.withdrawn else again
     return {
         "entry_id": newest.entry_id,
         "form": newest.form,
         "version": newest.version,
         "withdrawn": newest.withdrawn,
-        "body": newest.body,
+        "reason": newest.body.get("reason") if newest.withdrawn else None,
+        "body": said.body,
+        "facts": [{"fact_id": f.fact_id, "kind": f.kind} for f in seen.facts],
+        "shown": {} if made is None else made.shown,
+        "assumed": [] if made is None else made.assumed,
+        "closes": [_closed(parts, closed) for closed in seen.closes],
         "history": [
             {"version": v.version, "by": v.entered_by, "at": v.entered_at, "withdrawn": v.withdrawn}
-            for v in versions
+            for v in seen.versions
+        ],
+    }
+
+
+def _closed(parts: IntakeParts, closed: GateClosed) -> dict[str, Any]:
+    timeline = closed.timeline
+    return {
+        "gate": closed.gate,
+        "start": None if timeline is None else timeline.verdict,
+        "until": None if timeline is None else timeline.next_boundary,
+        "because": [
+            {
+                "rule": finding.rule,
+                "effect": finding.effect,
+                "message": finding.message,
+                "clears_at": when_json(finding.clears_at, parts.protocol.zone),
+            }
+            for finding in closed.findings
         ],
     }

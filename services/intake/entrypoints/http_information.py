@@ -14,6 +14,7 @@ from services.intake.application.place_hold import HoldAnswer, insisting, tell_h
 from services.intake.application.ports import IntakeRows
 from services.intake.domain.consent import Document, Told
 from services.intake.domain.reporting import CLINICAL, PHYSICIANS
+from services.intake.entrypoints import answers
 from services.intake.entrypoints.http_authority import hold_answer
 from services.intake.entrypoints.parts import IntakeParts, Key, Parts, Reader, case_or_404
 from shared.auth.principal import Principal
@@ -117,7 +118,9 @@ def _unknown(error: informing.TopicsUnknownError) -> Problem:
     )
 
 
-@router.post("/cases/{case_id}/information", status_code=201)
+@router.post(
+    "/cases/{case_id}/information", status_code=201, response_model=answers.TopicsExplained
+)
 async def post_information(
     request: Request, case_id: UUID, principal: Informer, parts: Parts, key: Key,
     body: ExplanationBody,
@@ -176,7 +179,7 @@ def _topic(told: Told, topic: str) -> dict[str, Any]:
     }
 
 
-@router.post("/cases/{case_id}/questions", status_code=201)
+@router.post("/cases/{case_id}/questions", status_code=201, response_model=answers.QuestionAnswer)
 async def post_question(
     request: Request, case_id: UUID, principal: Clinician, parts: Parts, key: Key,
     body: QuestionBody,
@@ -195,7 +198,11 @@ async def post_question(
     return await _once(request, case_id, principal, parts, key, act)
 
 
-@router.post("/cases/{case_id}/questions/{question_id}/answer", status_code=201)
+@router.post(
+    "/cases/{case_id}/questions/{question_id}/answer",
+    status_code=201,
+    response_model=answers.QuestionAnswer,
+)
 async def post_answer(
     request: Request, case_id: UUID, question_id: UUID, principal: Physician, parts: Parts,
     key: Key, body: AnswerBody,

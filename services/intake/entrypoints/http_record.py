@@ -31,14 +31,15 @@ from services.intake.domain.reporting import (
     may_report,
     roles_for,
 )
+from services.intake.entrypoints import answers
 from services.intake.entrypoints.http_sources import NAME_PATTERN, check_source, hear_source
 from services.intake.entrypoints.parts import (
-    ALSO_200,
     IntakeParts,
     Key,
     Parts,
     Person,
     Reader,
+    also_200,
     case_for_report,
     case_or_404,
 )
@@ -91,7 +92,10 @@ class CorrectionBody(RequestModel):
     unit: str | None = None
 
 
-@router.post("/fhir/Bundle", max_body_size=BUNDLE_BYTES_MAX)
+@router.post(
+    "/fhir/Bundle", max_body_size=BUNDLE_BYTES_MAX, response_model=answers.BundleImported,
+    responses={201: {"description": "The case is new", "model": answers.BundleImported}},
+)  # fmt: skip
 async def post_bundle(
     request: Request, principal: Referrer, parts: Parts, key: Key,
     tandem_source: Annotated[str | None, Header(pattern=NAME_PATTERN)] = None,
@@ -170,7 +174,10 @@ async def _conflicts_held(
         ) from error
 
 
-@router.post("/cases", status_code=201, responses=ALSO_200)
+@router.post(
+    "/cases", status_code=201, response_model=answers.CaseOpened,
+    responses=also_200(answers.CaseOpened),
+)  # fmt: skip
 async def post_case(
     request: Request, principal: Referrer, parts: Parts, key: Key, body: CaseBody
 ) -> Response:
@@ -199,7 +206,7 @@ async def _referred(
         return await answer_once(work, key, act)
 
 
-@router.get("/cases")
+@router.get("/cases", response_model=answers.CasesPage)
 async def get_cases(request: Request, principal: Person, parts: Parts, page: Paged) -> Response:
     """Cases, newest first, without anything that names the patient."""
     before = UUID(page.after[0]) if page.after else None
@@ -219,7 +226,7 @@ def _case(case: CaseSummary) -> dict[str, object]:
     }
 
 
-@router.get("/cases/{case_id}")
+@router.get("/cases/{case_id}", response_model=answers.CaseAnswer)
 async def get_case(request: Request, case_id: UUID, principal: Reader, parts: Parts) -> Response:
     """The case: its standing at each gate and its facts' ids, kinds and origins."""
     async with parts.uow.begin(cause_of(request, principal)) as work:
@@ -267,7 +274,7 @@ async def get_case(request: Request, case_id: UUID, principal: Reader, parts: Pa
     return Answer(200, answer).response()
 
 
-@router.get("/cases/{case_id}/facts/{fact_id}")
+@router.get("/cases/{case_id}/facts/{fact_id}", response_model=answers.FactAnswer)
 async def get_fact(
     request: Request, case_id: UUID, fact_id: UUID, principal: Reader, parts: Parts
 ) -> Response:
@@ -288,7 +295,7 @@ async def get_fact(
     return Answer(200, answer).response()
 
 
-@router.post("/cases/{case_id}/facts", status_code=201)
+@router.post("/cases/{case_id}/facts", status_code=201, response_model=answers.FactsRecorded)
 async def post_facts(
     request: Request, case_id: UUID, principal: Reporter, parts: Parts, key: Key,
     body: StatementsBody,
@@ -353,7 +360,11 @@ def _check_reporter(
             )
 
 
-@router.post("/cases/{case_id}/facts/{fact_id}/corrections", status_code=201)
+@router.post(
+    "/cases/{case_id}/facts/{fact_id}/corrections",
+    status_code=201,
+    response_model=answers.CorrectionRecorded,
+)
 async def post_correction(
     request: Request, case_id: UUID, fact_id: UUID, principal: Reporter, parts: Parts, key: Key,
     body: CorrectionBody,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import Depends, Request
+from pydantic import BaseModel
 
 from services.intake.application.authority_ports import Authority
 from services.intake.application.incoming import ReadBundle
@@ -71,6 +72,11 @@ async def case_or_404(work: Work[IntakeRows], case_id: UUID, principal: Principa
 ALSO_200: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "It is on record already", "content": {"application/json": {"schema": {}}}}
 }
+
+
+def also_200(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """As `ALSO_200`, with the body that both answers have."""
+    return {200: {"description": "It is on record already", "model": model}}
 
 
 async def case_for_report(

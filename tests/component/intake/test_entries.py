@@ -101,12 +101,72 @@ async def test_a_withdrawn_entry_counts_no_more(intake: Intake) -> None:
     assert again.status_code == 404
 
 
+async def listed(intake: Intake, case_id: str) -> dict[str, Any]:
+    answer = await intake.client.get(
+        f"/cases/{case_id}/entries", headers=intake.headers(Role.INFUSION_NURSE)
+    )
+    assert answer.status_code == 200, answer.text
+    (item,) = answer.json()["items"]
+    return dict(item)
+
+
+async def test_an_entry_tells_later_too_what_rests_on_it(intake: Intake) -> None:
+    case_id = await intake.refer()
+    first = await entered(intake, case_id, STEROID)
+
+    item = await listed(intake, case_id)
+
+    assert item["facts"] == first["facts"]
+    assert (item["shown"], item["assumed"]) == (first["shown"], first["assumed"])
+    closed = {gate["gate"]: gate for gate in item["closes"]}
+    assert closed["infusion"]["start"] == "hold"
+    assert "STER-001" in {finding["rule"] for finding in closed["infusion"]["because"]}
+
+
+async def test_an_entry_in_error_keeps_its_words_and_its_reason_and_closes_nothing(
+    intake: Intake,
+) -> None:
+    case_id = await intake.refer()
+    first = await entered(intake, case_id, STEROID)
+    headers = intake.headers(Role.TREATING_PHYSICIAN) | {"if-match": '"1"'}
+
+    answer = await intake.client.post(
+        first["links"]["withdraw"], headers=headers, json={"reason": "another patient's"}
+    )
+
+    assert answer.status_code == 200, answer.text
+    item = await listed(intake, case_id)
+    assert (item["withdrawn"], item["reason"]) == (True, "another patient's")
+    assert item["body"] == {**STEROID, "mg_per_day": "8"}
+    assert (item["closes"], item["facts"]) == ([], [])
+
+
+async def test_the_forms_of_a_case_offer_the_doses_of_its_plan(intake: Intake) -> None:
+    case_id = await intake.refer()
+    await entered(
+        intake, case_id,
+        {"form": "chemotherapy-plan", "regimen": "cisplatin", "cycle_days": 21,
+         "first_day": "2027-02-24", "cycles": 3},
+    )  # fmt: skip
+
+    answer = await intake.client.get(
+        f"/cases/{case_id}/entry-forms", headers=intake.headers(Role.INFUSION_NURSE)
+    )
+
+    forms = {form["form"]: form for form in answer.json()["items"]}
+    days = next(f for f in forms["chemotherapy-cycle"]["fields"] if f["name"] == "from_day")
+    assert [choice["value"] for choice in days["choices"]] == ["2027-03-17", "2027-04-07"]
+    assert "infusion_nurse" not in forms["chemotherapy-cycle"]["entered_by"]
+    assert "infusion_nurse" in forms["symptom"]["entered_by"]
+
+
 async def test_a_red_flag_is_told_with_its_level_and_holds(intake: Intake) -> None:
     case_id = await intake.refer()
 
     found = await entered(intake, case_id, {"form": "symptom", "symptom": "RF-CHEST"})
 
-    assert found["shown"] == {"red_flag": "RF-CHEST", "level": "L4"}
+    assert (found["shown"]["red_flag"], found["shown"]["level"]) == ("RF-CHEST", "L4")
+    assert found["shown"]["since"] == found["provenance"]["at"]
     assert "tandem.coordination.red-flag-reported.v1" in await intake.events(case_id)
     assert await intake.blocking(case_id, "infusion", "RF-HOLD") == ["hold"]
 

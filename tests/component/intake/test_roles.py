@@ -56,6 +56,7 @@ TABLE: Table = {
     "POST /cases/{case_id}/overrides": CLINICAL,
     "POST /cases/{case_id}/eligibility": PHYSICIANS,
     "GET /cases/{case_id}/entries": READERS,
+    "GET /cases/{case_id}/entry-forms": READERS,
     "POST /cases/{case_id}/entries": CLINICAL,
     "GET /cases/{case_id}/entries/{entry_id}": READERS,
     "PUT /cases/{case_id}/entries/{entry_id}": CLINICAL,

@@ -1,8 +1,8 @@
 """The console's app without a database or Kafka, with a real sign-in service behind it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +26,8 @@ from shared.testing.doubles import FunctionHttp, StandingClock
 from shared.testing.sign_in import ISSUER, SignIn
 
 BASE = "http://127.0.0.1:8080"
+INTAKE = "http://127.0.0.1:8081"
+Answering = Callable[[str, str, bytes | None, Mapping[str, str]], Awaitable[HttpAnswer]]
 
 
 class NoDatabase:
@@ -60,6 +62,8 @@ class Console:
     world: World
     live: Live
     changes: Changes
+    #: by the beginning of an address, who answers there; nobody else is reached
+    neighbours: dict[str, Answering] = field(default_factory=dict)
 
     def browser(self) -> httpx.AsyncClient:
         """A browser on another machine, signed in nowhere."""
@@ -94,7 +98,8 @@ def made_console(
     clock = StandingClock()
     sign_in = SignIn(var, clock)
     provider = create_provider(DevIdentity.prepare(var, ISSUER), clock=clock)
-    http = FunctionHttp(_over(provider))
+    neighbours: dict[str, Answering] = {}
+    http = FunctionHttp(_over(provider, neighbours))
     world = replace(machine_world(http), clock=clock, machine_clock=clock)
     issuer = Issuer(ISSUER, f"{ISSUER}/jwks", AUDIENCE, SERVICE_AUDIENCE)
     at = kafka or KafkaSettings(bootstrap="127.0.0.1:1", client_id="test")
@@ -109,15 +114,18 @@ def made_console(
         changes=changes,
         groups=NoGroups(),
     )
-    return Console(app, sign_in, clock, provider, world, live, changes)
+    return Console(app, sign_in, clock, provider, world, live, changes, neighbours)
 
 
-def _over(provider: FastAPI) -> object:
-    """The `Http` port with nobody but the sign-in service behind it."""
+def _over(provider: FastAPI, neighbours: Mapping[str, Answering]) -> Answering:
+    """The `Http` port with nobody but the sign-in service and the neighbours behind it."""
 
     async def answering(
         method: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> HttpAnswer:
+        for address, answer_of in neighbours.items():
+            if url.startswith(address):
+                return await answer_of(method, url.removeprefix(address), body, headers)
         if not url.startswith(ISSUER):
             raise HttpUnreachableError(url)
         async with provider_client(provider) as client:

@@ -25,9 +25,18 @@ PAGES = {
     "GET /alerts": "/alerts",
     "GET /parked": "/parked",
     "GET /lag": "/lag",
+    "GET /cases/{case_id}/enter/{form}": f"/cases/{ID}/enter/symptom",
+    "POST /cases/{case_id}/enter/{form}": f"/cases/{ID}/enter/symptom",
+    "GET /cases/{case_id}/entries/{entry_id}": f"/cases/{ID}/entries/{ID}",
+    "GET /cases/{case_id}/entries/{entry_id}/correct": f"/cases/{ID}/entries/{ID}/correct",
+    "POST /cases/{case_id}/entries/{entry_id}/correct": f"/cases/{ID}/entries/{ID}/correct",
+    "GET /cases/{case_id}/entries/{entry_id}/withdraw": f"/cases/{ID}/entries/{ID}/withdraw",
+    "POST /cases/{case_id}/entries/{entry_id}/withdraw": f"/cases/{ID}/entries/{ID}/withdraw",
     "POST /zone": "/zone",
     "POST /sign-out": "/sign-out",
 }
+#: what shows or changes something about cases
+SEES_CASES = sorted(set(PAGES) - {"POST /sign-out", "POST /zone"})
 #: open to everybody
 OPEN = {
     "GET /sign-in", "GET /sign-in/start", "GET /sign-in/callback", "GET /static/{name}",
@@ -78,21 +87,23 @@ async def test_no_service_looks_at_pages(console: Console, endpoint: str, servic
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("endpoint", sorted(set(PAGES) - {"POST /sign-out", "POST /zone"}))
+@pytest.mark.parametrize("endpoint", SEES_CASES)
 async def test_a_person_without_a_role_sees_nothing(console: Console, endpoint: str) -> None:
+    method = endpoint.split(" ", maxsplit=1)[0]
     async with console.browser() as browser:
-        answer = await browser.get(PAGES[endpoint], headers=console.sign_in.person())
+        answer = await browser.request(method, PAGES[endpoint], headers=console.sign_in.person())
 
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("endpoint", sorted(set(PAGES) - {"POST /sign-out", "POST /zone"}))
+@pytest.mark.parametrize("endpoint", SEES_CASES)
 async def test_a_person_of_one_site_sees_nothing_since_events_tell_no_site(
     console: Console, endpoint: str
 ) -> None:
+    method = endpoint.split(" ", maxsplit=1)[0]
     async with console.browser() as browser:
         headers = console.sign_in.person(Role.COORDINATOR, site="north")
-        answer = await browser.get(PAGES[endpoint], headers=headers)
+        answer = await browser.request(method, PAGES[endpoint], headers=headers)
 
     assert answer.status_code == 403
 

@@ -207,7 +207,7 @@ def test_what_cannot_be_meant_is_refused_with_its_field(form: e.Form, place: str
 def test_a_symptom_is_a_red_flag_with_its_level_and_the_measured_temperature() -> None:
     found = made(e.Symptom("chest pain", temperature_cel=Decimal("38.4")))
 
-    assert found.shown == {"red_flag": "RF-CHEST", "level": "L4"}
+    assert found.shown == {"red_flag": "RF-CHEST", "level": "L4", "since": NOW}
     assert [s["kind"] for s in found.statements] == ["red_flag", "vital"]
     assert found.statements[0]["symptom"] == "chest_pain"
     assert found.assumed == ("since",)
@@ -247,3 +247,45 @@ def test_a_product_of_the_terminology_is_what_the_terminology_says() -> None:
 
 def test_an_unknown_medicine_stays_unknown() -> None:
     assert only(e.OtherProduct("xyzumab", "medicine")) == {"kind": "medication", "name": "xyzumab"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        e.SteroidCourse("dexamethasone", None),
+        e.InfectionEpisode("serious", antimicrobial="amoxicillin"),
+        e.Symptom("RF-CHEST"),
+    ],
+    ids=["steroid", "infection", "symptom"],
+)
+def test_what_was_assumed_is_shown(form: e.Form) -> None:
+    found = made(form)
+
+    assert found.assumed
+    assert all(found.shown[name] is not None for name in found.assumed)
+
+
+def test_what_was_made_is_told_again_as_of_then() -> None:
+    form = e.SteroidCourse("dexamethasone", Decimal("0.75"))
+
+    again = e.shown_again(PROTOCOL, form, made(form).statements, NOW)
+
+    assert again == made(form)
+
+
+def test_a_move_is_told_again_from_what_is_on_record() -> None:
+    moved = made(e.ChemotherapyMove(date(2027, 4, 22), date(2027, 4, 29)), *plan())
+
+    again = e.shown_again(
+        PROTOCOL, e.ChemotherapyMove(date(2027, 4, 22), date(2027, 4, 29)), moved.statements, NOW
+    )
+
+    assert again is not None
+    assert again.shown["moved"] == [
+        {"from": "2027-04-22", "to": "2027-04-29"},
+        {"from": "2027-05-13", "to": "2027-05-20"},
+    ]
+
+
+def test_what_todays_rulebook_would_refuse_is_not_told_again() -> None:
+    assert e.shown_again(PROTOCOL, e.Symptom("RF-GONE"), (), NOW) is None
