@@ -55,9 +55,10 @@ RETURNING errand_id, feed, subscription, run, first_number, last_number, referen
 -- name: settle
 -- Only where the errand still is as it was seen: another attempt, or a person, was not faster.
 UPDATE subscription_errand
-SET state = $4, code = $5, place = $6, case_id = COALESCE($7, case_id),
+SET state = $4::text, code = $5, place = $6, case_id = COALESCE($7, case_id),
     next_try_at = COALESCE($8, next_try_at), attempts = CASE WHEN $12 THEN 0 ELSE attempts END,
-    settled_at = CASE WHEN $4 = 'waiting' THEN NULL ELSE $9 END, settled_by = $10, reason = $11
+    settled_at = CASE WHEN $4::text <> 'waiting' THEN $9::timestamptz END,
+    settled_by = COALESCE($10, settled_by), reason = $11
 WHERE errand_id = $1 AND state = $2 AND attempts = $3
 
 -- name: count_unknown
@@ -78,12 +79,14 @@ FROM subscription_errand
 WHERE errand_id = $1 AND state IN ('parked', 'not-here') FOR UPDATE
 
 -- name: feed_states
+-- $1 are the configured feeds, which stand here before they were ever heard.
 SELECT n.name, f.heard_at, s.heard_at AS watermark,
        COALESCE(f.unknown_patients, 0) AS unknown_patients,
        count(*) FILTER (WHERE e.state = 'waiting' AND e.reference IS NOT NULL) AS waiting,
        count(*) FILTER (WHERE e.state = 'parked' AND e.reference IS NOT NULL) AS parked,
        count(*) FILTER (WHERE e.state IS NOT NULL AND e.reference IS NULL) AS gaps
-FROM (SELECT name FROM feeds UNION SELECT feed FROM subscription) AS n(name)
+FROM (SELECT unnest($1::text[]) UNION SELECT name FROM feeds UNION SELECT feed FROM subscription)
+     AS n(name)
 LEFT JOIN feeds f ON f.name = n.name
 LEFT JOIN source s ON s.name = n.name AND s.removed_at IS NULL
 LEFT JOIN subscription_errand e ON e.feed = n.name AND e.state IN ('waiting', 'parked')

@@ -1,6 +1,6 @@
 """The tables of subscriptions behind `SubscriptionRows`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -108,9 +108,10 @@ class PostgresSubscriptionRows:
         row = await self._tx.row(STATEMENTS["errand"], errand_id)
         return None if row is None else _errand(row)
 
-    async def feed_states(self) -> Sequence[FeedState]:
+    async def feed_states(self, configured: Collection[str]) -> Sequence[FeedState]:
         """See the port."""
-        return [made(FeedState, row) for row in await self._tx.rows(STATEMENTS["feed_states"])]
+        rows = await self._tx.rows(STATEMENTS["feed_states"], list(configured))
+        return [made(FeedState, row) for row in rows]
 
 
 def _subscription(row: Row) -> Subscription:

@@ -70,7 +70,8 @@ async def note_notification(work: Work[IntakeRows], feed: FhirFeed, told: Notifi
     await rows.put_subscription(after)
     if after.status is not before.status:
         work.note("subscription-status", None, feed=feed.name, status=after.status.value)
-        _LOG.warning("subscription_status", extra={"source": feed.name, "state": after.status})
+        level = logging.INFO if after.status.is_sound else logging.WARNING
+        _LOG.log(level, "subscription_status", extra={"source": feed.name, "state": after.status})
     await _heard(work, feed, told, now)
     return Noted(key, fetches, gaps, repeated=not (fetches or gaps or closed))
 

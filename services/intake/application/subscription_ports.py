@@ -4,7 +4,7 @@ An errand is what still has to be had from a server: a resource that was notifie
 a span of numbers that never came. It waits, is done, or stands before a person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -218,6 +218,6 @@ class SubscriptionRows(Protocol):
         """One errand that waits for a person, locked."""
         ...
 
-    async def feed_states(self) -> Sequence[FeedState]:
-        """Every feed that was ever heard or owes something, by name."""
+    async def feed_states(self, configured: Collection[str]) -> Sequence[FeedState]:
+        """Every feed that is configured or was ever heard, by name."""
         ...

@@ -15,7 +15,8 @@ from fastapi.responses import Response
 from services.intake.application.settle_errand import discard_errand, retry_errand
 from services.intake.application.subscription_ports import Errand, FeedState, Subscription
 from services.intake.domain.reporting import PHYSICIANS
-from services.intake.entrypoints.http_feeds import DiscardBody
+from services.intake.entrypoints.http_feeds import DiscardBody, FeedsHere
+from services.intake.entrypoints.http_notifications import Subscribed
 from services.intake.entrypoints.parts import Key, Parts
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Role
@@ -33,13 +34,15 @@ Settler = Annotated[Principal, Depends(requires(*sorted(_SETTLERS)))]
 
 
 @router.get("")
-async def get_feeds(request: Request, principal: Watcher, parts: Parts) -> Response:
-    """The feeds that were ever heard: when, how far they are whole, and what they still owe.
+async def get_feeds(
+    request: Request, principal: Watcher, parts: Parts, messages: FeedsHere, servers: Subscribed
+) -> Response:
+    """The feeds: when each was heard, how far it is whole, and what it still owes.
 
     A watermark that stays behind `heard_at` says since when something is missing.
     """
     async with parts.uow.begin(cause_of(request, principal)) as work:
-        states = await work.rows.subscriptions.feed_states()
+        states = await work.rows.subscriptions.feed_states({*messages.profiles, *servers.feeds})
         known = await work.rows.subscriptions.subscriptions(None)
     return Answer(200, {"items": [_state(one, known) for one in states]}).response()
 

@@ -77,7 +77,7 @@ def small_fhir_server() -> Iterator[SmallFhirServer]:
             self.end_headers()
             self.wfile.write(planted.body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
+        def log_message(self, format: str, *args: object) -> None:
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

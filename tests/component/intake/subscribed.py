@@ -185,10 +185,12 @@ class Ehr:
         return found
 
     async def expected(self) -> None:
-        """The feed is a source that must be heard."""
+        """The feed is the one source that must be heard."""
         sources = configured_sources(f"{self.name}=laboratory_feed", self.parts.protocol.feeds)
         async with self.parts.uow.begin(Cause("service:intake", UUID(int=1))) as work:
-            await work.rows.sources.put_sources(sources, work.world.clock.now())
+            now = work.world.clock.now()
+            await work.rows.sources.put_sources(sources, now)
+            await work.rows.sources.remove_other_sources([self.name], now)
 
 
 def observation(value: float = 1.2, **more: Any) -> dict[str, Any]:
