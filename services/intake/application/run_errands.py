@@ -72,9 +72,7 @@ class Errands:
         is_away = False
         for errand in errands:
             try:
-                if is_away:  # it was just waited for in vain
-                    raise FetchError("unreachable", errand.reference or errand.subscription)
-                settling = await self._done(feed, errand)
+                settling = await self._done(feed, errand, is_away=is_away)
             except RetryableError:  # somebody has the case
                 settling = self._failed(errand, FetchError("record-busy"))
             except FetchError as error:
@@ -82,13 +80,15 @@ class Errands:
                 settling = self._failed(errand, error)
             await self._settle(errand, settling)
 
-    async def _done(self, feed: FhirFeed, errand: Errand) -> Settling:
-        if errand.reference is None:
-            return await self._asked(feed, errand)
+    async def _done(self, feed: FhirFeed, errand: Errand, *, is_away: bool) -> Settling:
         try:
-            key = feed.base.key_of(errand.reference)
-        except ForeignAddressError:  # the feed's base was changed since
-            return Settling(ErrandState.PARKED, "foreign-address", errand.reference)
+            key = None if errand.reference is None else feed.base.key_of(errand.reference)
+        except ForeignAddressError:
+            return Settling(ErrandState.PARKED, "foreign-address")
+        if is_away:  # the server was just waited for in vain
+            raise FetchError("unreachable", key or errand.subscription)
+        if key is None:
+            return await self._asked(feed, errand)
         return await fetch_notified(self.fetching, feed, errand, key)
 
     async def _asked(self, feed: FhirFeed, errand: Errand) -> Settling:
