@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, model_validator
 
 from services.intake.domain.fhir_addresses import FhirBase
 from shared.contracts.vocabulary import Service
@@ -73,6 +73,8 @@ class FhirFeedSettings(BaseModel):
 
 
 AnyFeed = Annotated[FeedSettings | FhirFeedSettings, Field(discriminator="kind")]
+#: reads the setting by itself, for commands that need nothing else of it
+FEEDS: Final[TypeAdapter[tuple[AnyFeed, ...]]] = TypeAdapter(tuple[AnyFeed, ...])
 
 
 class IntakeSettings(ServiceSettings):
