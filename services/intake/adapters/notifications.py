@@ -24,6 +24,8 @@ EVENTS_MAX: Final = 1_000
 """Most events of one notification; servers send one, or a batch of some dozens."""
 REFERENCES_MAX: Final = 100
 """Most resources of one event."""
+REFERENCES_IN_ALL_MAX: Final = 2_000
+"""Most resources of one notification: each becomes a row in the transaction that notes it."""
 NUMBER_MAX: Final = 10**15
 """Highest event number; beyond it lies a slip or an attack."""
 ERRORS_MAX: Final = 10
@@ -77,13 +79,16 @@ def _read(status: Json, place: str, told_at: datetime | None) -> Notification:
     subscription = _reference(named.get("subscription", {}))
     if not subscription:
         raise _Unreadable("the subscription is not named", where)
+    events = tuple(_events(parameters, where))
+    if sum(len(event.references) for event in events) > REFERENCES_IN_ALL_MAX:
+        raise _Unreadable(f"more than {REFERENCES_IN_ALL_MAX} resources", where)
     total = named.get("events-since-subscription-start")
     return Notification(
         subscription=subscription,
         kind=_word(NotificationKind, named.get("type"), f"{where}/type"),
         status=_word(SubscriptionStatus, named.get("status"), f"{where}/status"),
         events_total=None if total is None else _number(total, 0, f"{where}/{total.get('name')}"),
-        events=tuple(_events(parameters, where)),
+        events=events,
         errors=tuple(_errors(parameters))[:ERRORS_MAX],
         told_at=told_at,
     )

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.intake.application.fetch_notified import Fetching, fetch_notified
-from services.intake.application.fhir_server import FetchError, wait_after
+from services.intake.application.fhir_server import ATTEMPTS_MAX, FetchError, wait_after
 from services.intake.application.note_notification import note_notification, subscription_key
 from services.intake.application.subscription_ports import (
     Errand,
@@ -81,6 +81,8 @@ class Errands:
             await self._settle(errand, settling)
 
     async def _done(self, feed: FhirFeed, errand: Errand, *, is_away: bool) -> Settling:
+        if errand.reference is not None and errand.attempts > ATTEMPTS_MAX:
+            return Settling(ErrandState.PARKED, "keeps-failing")  # here, not at the server
         try:
             key = None if errand.reference is None else feed.base.key_of(errand.reference)
         except ForeignAddressError:

@@ -19,7 +19,11 @@ import pytest
 from services.intake.adapters.fhir_server import HttpFhirServer
 from services.intake.application.fhir_server import ATTEMPTS_MAX, LAGGING_ATTEMPTS_MAX
 from shared.contracts.vocabulary import Role
-from shared.persistence.database import CommitUnknownError
+from shared.persistence.database import (
+    CommitUnknownError,
+    LockTimeoutError,
+    StoreUnavailableError,
+)
 from shared.testing.doubles import FunctionHttp
 from tests.component.intake.conftest import Intake
 from tests.component.intake.subscribed import (
@@ -439,6 +443,52 @@ async def test_a_crash_between_record_and_errand_records_nothing_twice(
     assert ANC in [fact["source_id"] for fact in before]
     assert await ehr.facts() == before
     assert await ehr.states() == [("done", "stated")]
+
+
+async def test_an_errand_whose_every_attempt_broke_off_stands_before_a_person(ehr: Ehr) -> None:
+    await ehr.notifies(1, ANC)
+    await ehr.intake.rows(
+        "UPDATE subscription_errand SET attempts = $2 WHERE feed = $1 RETURNING 1",
+        ehr.name, ATTEMPTS_MAX,
+    )  # fmt: skip
+    await ehr.runs()
+
+    assert await ehr.states() == [("parked", "keeps-failing")]
+    assert ehr.server.asked == []
+
+
+async def test_a_store_that_is_away_leaves_the_errand_waiting(
+    ehr: Ehr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ehr.notifies(1, ANC)
+
+    async def is_away(*_: object) -> None:
+        raise StoreUnavailableError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("services.intake.application.run_errands.fetch_notified", is_away)
+        with pytest.raises(StoreUnavailableError):
+            await ehr.runs()
+    before = await ehr.states()
+    await ehr.runs()
+
+    assert before == [("waiting", None)]
+    assert await ehr.states() == [("done", "stated")]
+
+
+async def test_a_record_that_others_work_on_is_tried_again_soon(
+    ehr: Ehr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ehr.notifies(1, ANC)
+
+    async def is_busy(*_: object) -> None:
+        raise LockTimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("services.intake.application.run_errands.fetch_notified", is_busy)
+        await ehr.runs()
+
+    assert await ehr.states() == [("waiting", "record-busy")]
 
 
 async def test_a_notification_whose_commit_is_not_known_is_not_answered_as_noted(

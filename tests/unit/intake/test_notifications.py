@@ -149,6 +149,19 @@ def test_too_many_events_are_refused() -> None:
     assert refused(document).pointer == "/entry/0/resource/parameter"
 
 
+def test_too_many_resources_in_all_are_refused() -> None:
+    document = sample("Bundle-r4-notification-id-only")
+    foci = [{"name": "focus", "valueString": f"Basic/{n}"} for n in range(REFERENCES_MAX)]
+    events = [
+        {"name": "notification-event",
+         "part": [{"name": "event-number", "valueString": str(n)}, *foci]}
+        for n in range(1, 22)
+    ]  # fmt: skip
+    parameters(document).extend(events)
+
+    assert refused(document).message == "more than 2000 resources"
+
+
 @pytest.mark.parametrize(
     "document",
     [
