@@ -8,6 +8,7 @@ same resource in a bundle, so that both ways together record it once.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from services.intake.application.authority_ports import Authority
@@ -70,7 +71,9 @@ async def fetch_notified(fetching: Fetching, feed: FhirFeed, errand: Errand, key
         return Settling(ErrandState.DONE, "not-about-a-patient")
     resources = await _gathered(fetching.server, feed, key)
     now = fetching.unit_of_work.world.clock.now()
-    incoming = fetching.read_bundle(_bundle(feed, resources), now)
+    incoming = fetching.read_bundle(
+        _bundle(feed, resources), now, _written_on(resources[0][1], now.date())
+    )
     if incoming.referral is None:
         problem = incoming.problems[0]
         return Settling(ErrandState.PARKED, problem.code, problem.pointer)
@@ -99,6 +102,20 @@ def _neighbours(resource: Resource) -> list[tuple[str, str]]:
     elements = [*([subject] if subject else []), *_NEEDED]
     named = [(element, _reference(resource.get(element))) for element in elements]
     return [(element, found) for element, found in named if found and _is_needed(element, found)]
+
+
+def _written_on(resource: Resource, today: date) -> date | None:
+    """The day on which the server last wrote it: then it still said so.
+
+    Not the day of the fetch, so that the same content reads the same whenever it is fetched.
+    """
+    meta = resource.get("meta")
+    said = meta.get("lastUpdated") if isinstance(meta, dict) else None
+    try:
+        found = date.fromisoformat(said[:10]) if isinstance(said, str) else None
+    except ValueError:
+        return None
+    return None if found is None else min(found, today)
 
 
 def _reference(value: object) -> str:

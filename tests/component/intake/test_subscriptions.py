@@ -128,6 +128,29 @@ async def test_a_medication_order_is_understood_by_the_drug_that_it_refers_to(eh
     assert stated["class"], stated
 
 
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [("2027-03-01T08:00:00Z", "condition"), ("1995-05-03T08:00:00Z", "infection"),
+     (None, "infection"), ("soon", "infection")],
+)  # fmt: skip
+async def test_an_infection_that_was_never_closed_is_as_old_as_its_server_last_wrote_it(
+    ehr: Ehr, written: str | None, kind: str
+) -> None:
+    sepsis = {
+        "resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/p1"},
+        "meta": {"versionId": "1", **({"lastUpdated": written} if written else {})},
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "verificationStatus": {"coding": [{"code": "confirmed"}]},
+        "code": {"coding": [{"system": "http://snomed.info/sct", "code": "91302008"}]},
+        "onsetDateTime": "1995-05-01", "recordedDate": "1995-05-01",
+    }  # fmt: skip
+    ehr.server.put(sepsis)
+    await ehr.notifies(1, "Condition/c1")
+    await ehr.runs()
+
+    assert (await ehr.fact("Condition/c1"))["statement"]["kind"] == kind
+
+
 async def test_versions_in_any_order_leave_the_newest(ehr: Ehr) -> None:
     ehr.server.put(observation(0.4, meta={"versionId": "2"}))
     await ehr.notifies(1, f"{ANC}/_history/2")
