@@ -71,6 +71,10 @@ class HttpUnreachableError(Exception):
     """No complete answer came within the time-out; whether the call had an effect is unknown."""
 
 
+class HttpTooLargeError(HttpUnreachableError):
+    """The answer is larger than anything that is read; the rest of it was not taken."""
+
+
 class Http(Protocol):
     """Calls to the few named endpoints of other services. It never repeats a call by itself."""
 

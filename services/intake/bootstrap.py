@@ -10,8 +10,10 @@ from fastapi import APIRouter
 from services.intake.adapters.authority import lock_cases
 from services.intake.adapters.bundles import read_fhir_bundle
 from services.intake.adapters.cards import card_templates
+from services.intake.adapters.fhir_server import HttpFhirServer
 from services.intake.adapters.hl7v2 import read_message, split_messages
 from services.intake.adapters.holder_calls import HttpHolderCalls
+from services.intake.adapters.notifications import read_notification
 from services.intake.adapters.orders import read_draft_orders
 from services.intake.adapters.pager import MailRelay, NotificationPager
 from services.intake.adapters.rows import intake_rows
@@ -20,6 +22,7 @@ from services.intake.adapters.streams import HeartbeatStreams
 from services.intake.application.apply_identity_message import apply_identity_message
 from services.intake.application.authority_ports import Authority
 from services.intake.application.authority_reactions import authority_reactions
+from services.intake.application.fetch_notified import Fetching
 from services.intake.application.follow_bookings import booking_reactions
 from services.intake.application.follow_workflow import WorkflowFacts
 from services.intake.application.incoming_messages import Profile
@@ -28,8 +31,12 @@ from services.intake.application.page_unacknowledged import page_unacknowledged
 from services.intake.application.ports import IntakeRows
 from services.intake.application.reassess_due import follow_protocol, reassess_due
 from services.intake.application.receive_message import Feeds
+from services.intake.application.recognise_sender import SenderAuthenticator
 from services.intake.application.rulebooks import Rulebooks
+from services.intake.application.run_errands import Errands
+from services.intake.application.subscription_ports import FhirFeed
 from services.intake.application.watch_sources import SourceWatch
+from services.intake.domain.fhir_addresses import FhirBase
 from services.intake.domain.sources import Configured, configured_sources
 from services.intake.entrypoints.folder import WatchedFolder
 from services.intake.entrypoints.http_authority import MaySee, authority_router
@@ -37,10 +44,13 @@ from services.intake.entrypoints.http_cards import router as cards_router
 from services.intake.entrypoints.http_cds import router as cds_router
 from services.intake.entrypoints.http_demo import demo_router
 from services.intake.entrypoints.http_entries import router as entries_router
+from services.intake.entrypoints.http_errands import router as errands_router
 from services.intake.entrypoints.http_feeds import BY_HAND, FeedParts
 from services.intake.entrypoints.http_feeds import router as feeds_router
 from services.intake.entrypoints.http_identity import router as identity_router
 from services.intake.entrypoints.http_information import router as information_router
+from services.intake.entrypoints.http_notifications import SubscriptionParts
+from services.intake.entrypoints.http_notifications import router as notifications_router
 from services.intake.entrypoints.http_protocol import router as protocol_router
 from services.intake.entrypoints.http_questions import router as questions_router
 from services.intake.entrypoints.http_record import router as record_router
@@ -50,7 +60,7 @@ from services.intake.entrypoints.http_signing import router as signing_router
 from services.intake.entrypoints.http_sources import router as sources_router
 from services.intake.entrypoints.mllp import Listening, MllpServer
 from services.intake.entrypoints.parts import IntakeParts
-from services.intake.settings import FeedSettings, IntakeSettings
+from services.intake.settings import FeedSettings, FhirFeedSettings, IntakeSettings
 from shared.auth.principal import Principal
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.vocabulary import Service
@@ -83,6 +93,8 @@ SOURCES_SECONDS: Final = 1.0
 LAPSE_SECONDS: Final = 0.5
 #: a page is due a second after T_ack at the latest
 PAGE_SECONDS: Final = 0.5
+#: how soon what a server notified is fetched
+ERRANDS_SECONDS: Final = 1.0
 #: how often a watched folder is looked at; a file must look the same twice before it is read
 FOLDER_SECONDS: Final = 2.0
 
@@ -115,7 +127,7 @@ def all_routers(
         record_router, questions_router, signing_router, cds_router, replay_router,
         protocol_router, entries_router, information_router, cards_router,
         identity_router,
-        feeds_router, sources_router,
+        feeds_router, errands_router, notifications_router, sources_router,
     )  # fmt: skip
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)
@@ -155,9 +167,13 @@ def assembled(
         centre_phone=settings.centre_phone,
     )
     feeds = Feeds(uow, rulebooks, read_message, apply_identity_message)
-    profiles = {feed.name: _profile(feed, settings) for feed in settings.feeds}
+    profiles = {feed.name: _profile(feed, settings) for feed in settings.message_feeds}
     profiles[BY_HAND] = Profile(BY_HAND, processing=_real(settings))
     folders, listeners = _feed_parts(feeds, settings, profiles)
+    subscribed = {feed.name: _fhir_feed(feed) for feed in settings.fhir_feeds}
+    # the server of another organisation must not see this service's own token: no service_http
+    server = HttpFhirServer(around.world.http)
+    errands = Errands(Fetching(authority, rulebooks, read_fhir_bundle, server), subscribed)
     reacting = reactions(rulebooks)
     routers = [
         *all_routers(authority, _MaySee(uow), around.world.clock),
@@ -167,10 +183,14 @@ def assembled(
         Service.INTAKE,
         routers=routers,
         world=around.world,
-        authenticator=around.authenticator,
+        authenticator=SenderAuthenticator(around.authenticator, _feed_secrets(settings)),
         mode=settings.mode,
         figures=around.figures,
-        state={"parts": parts, "feeds": FeedParts(feeds, profiles)},
+        state={
+            "parts": parts,
+            "feeds": FeedParts(feeds, profiles),
+            "subscriptions": SubscriptionParts(subscribed, read_notification),
+        },
     )
 
     made = ServiceParts(
@@ -183,6 +203,7 @@ def assembled(
             Timer("watch-sources", SOURCES_SECONDS, SourceWatch(uow, rulebooks, sources)),
             Timer("lapse-permits", LAPSE_SECONDS, partial(lapse_permits, authority)),
             Timer("page", PAGE_SECONDS, partial(page_unacknowledged, authority)),
+            Timer("errands", ERRANDS_SECONDS, errands),
             *folders,
         ),
         listeners=listeners,
@@ -193,6 +214,15 @@ def assembled(
 def _profile(feed: FeedSettings, settings: IntakeSettings) -> Profile:
     taken = frozenset[str](feed.processing) if feed.processing else _real(settings)
     return Profile(feed.name, feed.systems, feed.charset, taken)
+
+
+def _fhir_feed(feed: FhirFeedSettings) -> FhirFeed:
+    token = None if feed.token is None else feed.token.get_secret_value()
+    return FhirFeed(feed.name, FhirBase(feed.base), token)
+
+
+def _feed_secrets(settings: IntakeSettings) -> dict[str, str]:
+    return {feed.name: feed.secret.get_secret_value() for feed in settings.fhir_feeds}
 
 
 def _real(settings: IntakeSettings) -> frozenset[str]:
@@ -206,7 +236,7 @@ def _feed_parts(
     """The timers of watched folders, and what listens at ports."""
     timers: list[Timer] = []
     listeners: list[Callable[[], Awaitable[None]]] = []
-    for feed in settings.feeds:
+    for feed in settings.message_feeds:
         profile = profiles[feed.name]
         if feed.folder is not None:
             watched = WatchedFolder(feeds, profile, feed.folder, split_messages)

@@ -5,12 +5,15 @@ setting may also stand in a file of its name below the directory that `TANDEM_SE
 that a secret need not be in the environment, which every child process inherits.
 """
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as NotJsonError
 
 from shared.contracts.vocabulary import Service
 from shared.observability.tracing import Exporter
@@ -82,8 +85,22 @@ def load_settings(kind: type[S]) -> S:
     except ValidationError as error:
         problems = sorted({_name(e["loc"]) + ": " + e["msg"] for e in error.errors()})
         raise SettingsError("; ".join(problems)) from None
+    except NotJsonError as error:
+        raise SettingsError(_not_json(error)) from None
 
 
 def _name(location: tuple[int | str, ...]) -> str:
+    """The setting, and the place in it where it is a JSON document."""
     name = str(location[0]) if location else "settings"
-    return name if name.startswith(("TANDEM_", "OTEL_")) else f"TANDEM_{name.upper()}"
+    name = name if name.startswith(("TANDEM_", "OTEL_")) else f"TANDEM_{name.upper()}"
+    return name + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location[1:])
+
+
+def _not_json(error: NotJsonError) -> str:
+    """Which setting is no JSON, and where: never its text, which may hold secrets."""
+    field = re.search(r'field "(\w+)"', str(error))
+    cause = error.__cause__
+    place = ""
+    if isinstance(cause, json.JSONDecodeError):
+        place = f" at line {cause.lineno} column {cause.colno}: {cause.msg}"
+    return f"{_name((field[1],) if field else ())}: not JSON{place}"

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from shared.ports import Clock, Http, HttpAnswer, HttpUnreachableError
+from shared.ports import Clock, Http, HttpAnswer, HttpTooLargeError, HttpUnreachableError
 
 #: a neighbour's answer beyond this is cut off as broken
 ANSWER_BYTES_MAX: Final = 16_000_000
@@ -81,7 +81,7 @@ class HttpxClient:
             async for chunk in response.aiter_bytes():
                 chunks += chunk
                 if len(chunks) > ANSWER_BYTES_MAX:
-                    raise HttpUnreachableError(f"{method} {url}: the answer is too large")
+                    raise HttpTooLargeError(f"{method} {url}: the answer is too large")
             return HttpAnswer(response.status_code, bytes(chunks), dict(response.headers))
         finally:
             await response.aclose()

@@ -41,6 +41,9 @@ WITHOUT_KEY: Mapping[str, str] = {
     "POST /cds-services/{service_id}/feedback": (
         "CDS Hooks clients send none: card, outcome, its time and the sender are the key of the row"
     ),
+    "POST /fhir/notifications/{feed}": (
+        "FHIR servers send none: subscription and event number are the key of what is owed"
+    ),
     "POST /protocol/shadow": "a question: nothing is stored",
     "POST /cases/{case_id}/enter/{form}": "the form holds a key, with which intake is called",
     "POST /cases/{case_id}/entries/{entry_id}/correct": (

@@ -4,6 +4,7 @@ Every process is started, killed and stopped by its own pid; leaving the block e
 """
 
 import asyncio
+import json
 import os
 import secrets
 import signal
@@ -32,6 +33,12 @@ from shared.testing.infra import Infra
 from shared.testing.processes import end_processes
 
 READY_SECONDS = 90.0
+#: what the FHIR server of the examples shows; at its address nobody answers
+FEED_SECRET = secrets.token_hex(16)
+FEEDS = json.dumps(
+    [{"name": "ehr", "kind": "fhir", "base": "http://127.0.0.1:9/fhir", "plain_http": True,
+      "secret": FEED_SECRET}]
+)  # fmt: skip
 STOP_SECONDS = 30.0
 
 
@@ -151,6 +158,7 @@ async def deployed(
     common = {
         **environment(infra.kafka_bootstrap, ports, var),
         "TANDEM_PERMIT_TIME_DIVISOR": "1",
+        "TANDEM_FEEDS": FEEDS,
         "TANDEM_KAFKA_PREFIX": f"d{secrets.token_hex(4)}.",
     }
     await infra.create_topics(catalogue_topics(prefix=common["TANDEM_KAFKA_PREFIX"]))

@@ -19,7 +19,7 @@ from shared.contracts.case_code import case_code
 from shared.contracts.vocabulary import Service
 from shared.runtime.dev_tokens import demo_user
 from shared.web.examples import Example
-from tests.system.deployment import Deployment
+from tests.system.deployment import FEED_SECRET, Deployment
 from tests.system.outsider import plant
 
 #: what an event, or the end of a permit, will change
@@ -124,6 +124,8 @@ class Runner:
         if by.startswith("service:"):
             return identity.issue_service_token(Service(by.partition(":")[2]), now=now)
         role, _, number = by.partition(" ")
+        if role == "feed":
+            return FEED_SECRET
         return identity.issue_user_token(demo_user(role, int(number or 1)), now=now)
 
     def _meant(self, told: Any, service: str = "") -> Any:

@@ -21,7 +21,7 @@ import pytest
 from shared.contracts.vocabulary import Role, Service
 from shared.testing.infra import Infra
 from tests.system.api_fuzz import Known, fuzz
-from tests.system.deployment import Deployment, deployed
+from tests.system.deployment import FEED_SECRET, Deployment, deployed
 from tests.system.staff import Staff
 
 REQUESTS = int(os.environ.get("TANDEM_FUZZ_REQUESTS", "400"))
@@ -40,6 +40,8 @@ def sign_in_of(deployment: Deployment) -> Callable[[str, int], Mapping[str, str]
         if role.startswith("service:"):
             service = Service(role.partition(":")[2])
             token = deployment.identity.issue_service_token(service, now=now)
+        elif role == "feed":
+            token = FEED_SECRET
         else:
             label = "consultant:infectious_diseases" if role == "consultant" else role
             token = deployment.identity.issue_token(f"u-{role}-{number}", [label], now=now)
@@ -61,6 +63,7 @@ async def things_that_exist(deployment: Deployment) -> Known:
         "gate": ["infusion", "collection", "dose_issue"],
         "outcome": ["consumed", "undone"],
         "service_id": ["order-sign", "appointment-book"],
+        "feed": ["ehr"],
     }
 
 

@@ -1,6 +1,6 @@
 """The FHIR reader behind the port `ReadBundle`."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from services.intake.adapters.fhir import BundleReading, ReportLine, read_bundle
 from services.intake.application.incoming import BundleProblem, IncomingBundle
@@ -8,9 +8,11 @@ from services.intake.application.open_case import Referral
 from services.intake.application.record_ports import PatientIdentity
 
 
-def read_fhir_bundle(raw: bytes, received_at: datetime) -> IncomingBundle:
+def read_fhir_bundle(
+    raw: bytes, received_at: datetime, known_on: date | None = None
+) -> IncomingBundle:
     """What a FHIR R4/mCODE bundle brings."""
-    reading = read_bundle(raw, received_at=received_at)
+    reading = read_bundle(raw, received_at=received_at, known_on=known_on)
     problems = [
         BundleProblem(p.code.value, p.message, p.pointer, p.entries, p.subjects)
         for p in reading.problems

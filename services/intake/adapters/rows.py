@@ -11,6 +11,7 @@ from services.intake.adapters.information import PostgresInformationRows
 from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
 from services.intake.adapters.sources import PostgresSourceRows
+from services.intake.adapters.subscriptions import PostgresSubscriptionRows
 from shared.persistence.database import Tx
 
 
@@ -27,6 +28,7 @@ class PostgresIntakeRows:
     identity: PostgresIdentityRows
     feeds: PostgresFeedRows
     sources: PostgresSourceRows
+    subscriptions: PostgresSubscriptionRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
@@ -41,4 +43,5 @@ def intake_rows(tx: Tx) -> PostgresIntakeRows:
         PostgresIdentityRows(tx),
         PostgresFeedRows(tx),
         PostgresSourceRows(tx),
+        PostgresSubscriptionRows(tx),
     )

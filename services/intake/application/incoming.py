@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from services.intake.application.open_case import Referral
@@ -36,6 +36,11 @@ class IncomingBundle:
 class ReadBundle(Protocol):
     """Reads a bundle's bytes."""
 
-    def __call__(self, raw: bytes, received_at: datetime) -> IncomingBundle:
-        """What the bundle brings; never raises for bad input."""
+    def __call__(
+        self, raw: bytes, received_at: datetime, known_on: date | None = None
+    ) -> IncomingBundle:
+        """What the bundle brings; never raises for bad input.
+
+        `known_on`: a day on which the sender still said it, where the bundle does not tell.
+        """
         ...

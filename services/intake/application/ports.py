@@ -11,6 +11,7 @@ from services.intake.application.information_ports import InformationRows
 from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
 from services.intake.application.source_ports import SourceRows
+from services.intake.application.subscription_ports import SubscriptionRows
 
 
 class IntakeRows(Protocol):
@@ -59,4 +60,9 @@ class IntakeRows(Protocol):
     @property
     def sources(self) -> SourceRows:
         """When each source of evidence was heard."""
+        ...
+
+    @property
+    def subscriptions(self) -> SubscriptionRows:
+        """What FHIR servers notified, and what still has to be had from them."""
         ...

@@ -1,6 +1,7 @@
 """The command `feed read`: what a file of HL7 v2 messages would bring, without a server.
 
 Invariant: nothing is stored and nobody is asked; a file with a refused message gives exit code 3.
+`feed send`, which does ask a service, stands beside it in the same group.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.intake.application.incoming_messages import IncomingMessage, Profile
+from services.intake.entrypoints.feed_send_command import send
 from shared.runtime.exits import Exit
 
 READER: Final = "services.intake.adapters.hl7v2"
@@ -21,7 +23,8 @@ File = Annotated[Path, typer.Argument(help="A file of HL7 v2 messages.", show_de
 Feed = Annotated[str, typer.Option("--feed", help="Name of the feed, part of each fact's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a message.")]
 
-feed_app = typer.Typer(help="HL7 v2 messages.", no_args_is_help=True)
+feed_app = typer.Typer(help="Messages and notifications of feeds.", no_args_is_help=True)
+feed_app.command("send")(send)
 
 
 def register(app: typer.Typer) -> None:

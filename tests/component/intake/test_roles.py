@@ -23,6 +23,11 @@ TABLE: Table = {
     "POST /identity/changes/{change_id}/{decision}": {"qa_release", "medical_director"},
     "GET /identity/questions": IDENTITY,
     "POST /identity/questions/{question_id}/answer": IDENTITY,
+    "POST /fhir/notifications/{feed}": set(),  # a feed's own secret alone
+    "GET /feeds": PHYSICIANS | {"coordinator", "ops"},
+    "GET /feeds/errands": PHYSICIANS | {"coordinator", "ops"},
+    "POST /feeds/errands/{errand_id}/retry": PHYSICIANS | {"coordinator"},
+    "POST /feeds/errands/{errand_id}/discard": PHYSICIANS | {"coordinator"},
     "POST /feeds/messages": PHYSICIANS | {"coordinator"},
     "GET /feeds/quarantine": PHYSICIANS | {"coordinator", "ops"},
     "POST /feeds/quarantine/{quarantine_id}/retry": PHYSICIANS | {"coordinator"},

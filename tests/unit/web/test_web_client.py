@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from shared.ports import HttpUnreachableError
+from shared.ports import HttpTooLargeError, HttpUnreachableError
 from shared.testing.doubles import FunctionHttp, StandingClock
 from shared.web.client import ANSWER_BYTES_MAX, HttpxClient, ServiceHttp, ServiceTokens
 
@@ -66,7 +66,7 @@ async def test_an_answer_without_end_is_cut_off() -> None:
         return httpx.Response(200, content=b"x" * (ANSWER_BYTES_MAX + 1))
 
     async with client(handler) as http:
-        with pytest.raises(HttpUnreachableError, match="too large"):
+        with pytest.raises(HttpTooLargeError, match="too large"):
             await http.call("GET", "http://intake/x", timeout_seconds=5)
 
 

@@ -5,7 +5,7 @@ Invariant: a failure inside one entry costs that entry only; every entry has one
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 
 from services.intake.adapters.fhir.access import Rejected
@@ -52,11 +52,15 @@ READERS: Mapping[str, Callable[[Entry, Context], Result]] = MappingProxyType(
 Answer = Result | Rejected
 
 
-def read_bundle(raw: bytes, *, received_at: datetime | None = None) -> BundleReading:
+def read_bundle(
+    raw: bytes, *, received_at: datetime | None = None, known_on: date | None = None
+) -> BundleReading:
     """Return what a FHIR bundle says, plain or gzip; bad input gives problems, never an exception.
 
     ``received_at`` (aware) is the moment against which dates count as future; without it that check
-    is left out. Times keep the offset that they were sent with; a day stays a day.
+    is left out. ``known_on`` is a day on which the sender still said all this; without it the
+    newest day inside the bundle stands for "now". Times keep the offset that they were sent with; a
+    day stays a day.
     """
     digest = hashlib.sha256(raw).hexdigest()
     try:
@@ -73,7 +77,7 @@ def read_bundle(raw: bytes, *, received_at: datetime | None = None) -> BundleRea
         terms=terminology(),
         links=links,
         received_at=received_at,
-        newest_day=newest_clinical_day(entries, received_at),
+        newest_day=max(newest_clinical_day(entries, received_at), known_on or date.min),
         birth=person.birth,
         death=person.death,
     )
