@@ -253,7 +253,8 @@ def _authority(
     settings = around.settings
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
     mail = None
-    if settings.smtp_host is not None:
+    # the on-call person is not told in shadow mode: notification tells the coordinators
+    if settings.smtp_host is not None and settings.mode != "shadow":
         mail = MailRelay(
             settings.smtp_host, settings.smtp_port, settings.mail_sender, settings.mail_on_call
         )

@@ -9,12 +9,9 @@ from typing import Final
 
 from shared.persistence.database import Database
 from shared.persistence.migrations import Migration, migrations_in
-from shared.persistence.statements import Statement
+from shared.persistence.statements import load_statements
 
-_STAMP: Final = Statement(
-    "stamp_mode", "INSERT INTO installation_mode (mode) VALUES ($1) ON CONFLICT DO NOTHING"
-)
-_STAMPED: Final = Statement("stamped_mode", "SELECT mode FROM installation_mode")
+_STATEMENTS: Final = load_statements("shared.runtime", "mode_queries.sql")
 
 
 class ModeMixedError(Exception):
@@ -38,8 +35,8 @@ async def hold_to_mode(database: Database, mode: str) -> None:
     Two processes that start at once agree: the row is there once, and both read it afterwards.
     """
     async with database.transaction() as tx:
-        await tx.run(_STAMP, mode)
+        await tx.run(_STATEMENTS["stamp_mode"], mode)
     async with database.transaction() as tx:
-        stamped = str(await tx.value(_STAMPED))
+        stamped = str(await tx.value(_STATEMENTS["stamped_mode"]))
     if stamped != mode:
         raise ModeMixedError(stamped, mode)
