@@ -58,7 +58,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 EMPTY_AUTHORITY = """
 TRUNCATE case_clearance, hold, permit, hold_wait, hold_acknowledgement, unpermitted_start,
-         authority_recovery, authority_history, hold_page, outbox, stream_head
+         authority_recovery, authority_history, hold_page, permit_advice, outbox, stream_head
 """
 EMPTY_HOLDER = """
 TRUNCATE fence, hold_replica, start, dose_subject, database_identity, parked_case, outbox,
