@@ -147,7 +147,7 @@ def assembled(
     settings, protocol = around.settings, load_protocol()
     uow = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
-    authority = AuthorityAddress(url=settings.url_intake, http=around.service_http)
+    authority = AuthorityAddress(settings.url_intake, around.service_http, settings.mode)
     holder = holder_of(uow, authority, times, protocol, guard)
     parts = _parts(around, uow, holder, protocol)
     reacting = reactions(parts.site, holder)

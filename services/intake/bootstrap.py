@@ -56,6 +56,7 @@ from services.intake.entrypoints.http_questions import router as questions_route
 from services.intake.entrypoints.http_record import router as record_router
 from services.intake.entrypoints.http_recover import router as recover_router
 from services.intake.entrypoints.http_replay import router as replay_router
+from services.intake.entrypoints.http_shadow import router as shadow_router
 from services.intake.entrypoints.http_signing import router as signing_router
 from services.intake.entrypoints.http_sources import router as sources_router
 from services.intake.entrypoints.mllp import Listening, MllpServer
@@ -127,7 +128,7 @@ def all_routers(
         record_router, questions_router, signing_router, cds_router, replay_router,
         protocol_router, entries_router, information_router, cards_router,
         identity_router,
-        feeds_router, errands_router, notifications_router, sources_router,
+        feeds_router, errands_router, notifications_router, sources_router, shadow_router,
     )  # fmt: skip
     demo = (demo_router(clock),) if isinstance(clock, DemoClock) else ()
     return (*routers, authority_router(authority, may_see), recover_router, *demo)
@@ -253,7 +254,8 @@ def _authority(
     settings = around.settings
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
     mail = None
-    if settings.smtp_host is not None:
+    # the on-call person is not told in shadow mode: notification tells the coordinators
+    if settings.smtp_host is not None and settings.mode != "shadow":
         mail = MailRelay(
             settings.smtp_host, settings.smtp_port, settings.mail_sender, settings.mail_on_call
         )
@@ -268,6 +270,7 @@ def _authority(
         ),
         calls=HttpHolderCalls(around.service_http, settings, times.tell_timeout_seconds),
         times=times,
+        advises_only=settings.mode == "shadow",
     )
 
 

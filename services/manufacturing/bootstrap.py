@@ -156,7 +156,7 @@ def assembled(
     rules = manufacturing_rules(load_protocol())
     units = unit_of_work(around.database, around.world)
     times = PermitTimes().scaled(1 / settings.permit_time_divisor)
-    address = AuthorityAddress(intake_url, around.service_http)
+    address = AuthorityAddress(intake_url, around.service_http, settings.mode)
     held = holder(units, address, rules, times, guard)
     authority = IntakeAuthority(around.service_http, intake_url)
     shell = Shell(units, rules, HolderPermits(held), authority)

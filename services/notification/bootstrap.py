@@ -20,6 +20,7 @@ from services.notification.application.ports import AlertRows, Policy, Texts
 from services.notification.application.watch_holds import EFFECTIVE_WITHIN_SECONDS, watch_holds
 from services.notification.application.watch_streams import watch_streams
 from services.notification.domain.routing import Person
+from services.notification.domain.shadow import for_the_coordinator_alone
 from services.notification.entrypoints.http_alerts import router as alerts_router
 from services.notification.entrypoints.http_routing import router as routing_router
 from services.notification.entrypoints.parts import NotificationParts
@@ -30,7 +31,7 @@ from shared.contracts import infusion as inf
 from shared.contracts import manufacturing as made
 from shared.contracts.catalogue import TOPIC_OF
 from shared.contracts.event import Event
-from shared.contracts.vocabulary import Service
+from shared.contracts.vocabulary import Role, Service
 from shared.messaging.reactions import Reaction, Reactions
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.observability.figures import Figures
@@ -66,9 +67,20 @@ def migrations() -> tuple[Migration, ...]:
     return tuple(migration for folder in MIGRATIONS for migration in migrations_in(folder))
 
 
-def policy(fallback: Person) -> Policy:
+def policy(fallback: Person, mode: Mode = "live") -> Policy:
     """The packaged routing table and the rulebook's times, with this installation's fallback."""
-    return Policy(read_routes(), read_ack_times(), fallback)
+    routes = read_routes()
+    if mode == "shadow":
+        routes = for_the_coordinator_alone(routes)
+    return Policy(routes, read_ack_times(), fallback)
+
+
+def last_resort(settings: NotificationSettings) -> Person:
+    """Who is told when nobody on the roster is: the duty desk; in shadow mode the coordinators."""
+    if settings.mode == "shadow":
+        name, address = settings.coordinator_name, settings.coordinator_email
+        return Person("coordinators", name, address, Role.COORDINATOR)
+    return Person("fallback", settings.fallback_name, settings.fallback_address, None)
 
 
 def reactions(rules: Policy) -> Reactions[AlertRows]:
@@ -188,7 +200,7 @@ def outgoing_mail(settings: NotificationSettings, rules: Policy, world: World) -
         start_tls=settings.smtp_starttls,
     )
     return Outgoing(
-        texts=TemplateTexts(rules.routes),
+        texts=TemplateTexts(rules.routes, in_shadow=settings.mode == "shadow"),
         mailer=SmtpMailer(mail, world.machine_clock),
         console_url=settings.url_console,
         mail_domain=settings.mail_domain,
@@ -212,7 +224,7 @@ def web_app(parts: NotificationParts, authenticator: Authenticator, figures: Fig
 async def build(around: Surroundings[NotificationSettings]) -> ServiceParts[AlertRows]:
     """The parts of the process."""
     settings = around.settings
-    rules = policy(Person("fallback", settings.fallback_name, settings.fallback_address, None))
+    rules = policy(last_resort(settings), settings.mode)
     units = unit_of_work(around.database, around.world)
     outgoing = outgoing_mail(settings, rules, around.world)
     parts = parts_for(rules, units, outgoing.texts, settings.mode)

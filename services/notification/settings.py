@@ -11,8 +11,8 @@ from shared.runtime.settings import DEFAULT_PORT, ServiceSettings
 class NotificationSettings(ServiceSettings):
     """What only notification needs.
 
-    Outside demo mode the fallback recipient must be named: it is who is told when a role has
-    nobody on duty.
+    In live mode the fallback recipient must be named: it is who is told when a role has nobody on
+    duty. In shadow mode the coordinators' own address must be, for nobody else is ever told.
     """
 
     database_url: SecretStr = Field(validation_alias="TANDEM_DATABASE_URL_NOTIFICATION")
@@ -33,11 +33,16 @@ class NotificationSettings(ServiceSettings):
     mail_sender: str = "tandem@clinic.invalid"
     fallback_name: str = "Duty desk"
     fallback_email: str = ""
+    #: told in shadow mode when no coordinator is on the roster
+    coordinator_name: str = "Coordinators"
+    coordinator_email: str = ""
 
     @model_validator(mode="after")
     def _fallback_is_named(self) -> Self:
-        if not self.fallback_email and self.mode != "demo":
-            raise ValueError("TANDEM_FALLBACK_EMAIL is needed outside demo mode")
+        if not self.fallback_email and self.mode == "live":
+            raise ValueError("TANDEM_FALLBACK_EMAIL is needed in live mode")
+        if not self.coordinator_email and self.mode == "shadow":
+            raise ValueError("TANDEM_COORDINATOR_EMAIL is needed in shadow mode")
         return self
 
     @property

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from shared.contracts.vocabulary import Gate
 from shared.permits.clearance import ClearanceVersion
-from shared.permits.holder import Holder
+from shared.permits.holder import Holder, Mode
 from shared.permits.starts import Lease, Start
 from shared.ports import HttpAnswer, HttpUnreachableError
 
@@ -22,6 +22,11 @@ R = TypeVar("R")
 
 _CREATED: Final = 201
 _REFUSALS: Final = frozenset({409, 412})
+_MODE_HEADER: Final = "tandem-mode"
+_MIXED_TITLE: Final = "The authority runs in another mode; its permit does not count here."
+#: codes beside those of the authority's refusals: its word in shadow mode, and one of another mode
+ADVISORY: Final = "advisory"
+MODE_MIXED: Final = "mode-mixed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,16 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Advised:
+    """What an authority in shadow mode would have said. It is no permit, whatever it would be."""
+
+    would_be: str
+    title: str
+    reasons: tuple[dict[str, Any], ...]
+    view: ClearanceVersion | None
+
+
+@dataclass(frozen=True, slots=True)
 class NoAnswer:
     """Nobody answered in time, or nonsense; whether a permit is out is unknown, so it lapses."""
 
@@ -93,9 +108,13 @@ class _RefusedBody(BaseModel):
     reasons: tuple[dict[str, Any], ...] = ()
     epoch: int | None = None
     version: int | None = None
+    would_be: str = "unknown"
 
 
-async def ask(holder: Holder[R], press: Press) -> PermitHeld | Refusal | NoAnswer:
+Answered = PermitHeld | Advised | Refusal | NoAnswer
+
+
+async def ask(holder: Holder[R], press: Press) -> Answered:
     """The authority's answer. Its lease counts from just before the request was sent."""
     clock = holder.world.lease_clock
     boot_id, sent_ns = clock.boot_id, clock.now_ns()
@@ -110,7 +129,7 @@ async def ask(holder: Holder[R], press: Press) -> PermitHeld | Refusal | NoAnswe
     except HttpUnreachableError:
         return NoAnswer("the authority did not answer")
     try:
-        return _read(answer, Lease(boot_id, sent_ns, holder.times.ttl_ms))
+        return _read(holder.authority.mode, answer, Lease(boot_id, sent_ns, holder.times.ttl_ms))
     except ValidationError:
         return NoAnswer(f"the authority answered {answer.status} with nonsense")
 
@@ -131,8 +150,10 @@ def _body(press: Press) -> bytes:
     )
 
 
-def _read(answer: HttpAnswer, longest: Lease) -> PermitHeld | Refusal | NoAnswer:
+def _read(mode: Mode, answer: HttpAnswer, longest: Lease) -> Answered:
     if answer.status == _CREATED:
+        if not _counts(mode, answer):
+            return Refusal(409, MODE_MIXED, _MIXED_TITLE, ({"code": MODE_MIXED},), None)
         granted = _GrantedBody.model_validate_json(answer.body)
         return PermitHeld(
             ClearanceVersion(granted.epoch, granted.version),
@@ -145,7 +166,18 @@ def _read(answer: HttpAnswer, longest: Lease) -> PermitHeld | Refusal | NoAnswer
     view = None
     if answer.status in _REFUSALS and refused.epoch is not None and refused.version is not None:
         view = ClearanceVersion(refused.epoch, refused.version)
+    if refused.code == ADVISORY:
+        return Advised(refused.would_be, refused.title, refused.reasons, view)
     return Refusal(answer.status, refused.code, refused.title, refused.reasons, view)
+
+
+def _counts(mode: Mode, answer: HttpAnswer) -> bool:
+    """Whether a grant may be acted upon: the authority is in our mode, and that mode permits.
+
+    A permit of a demo's authority would start a real infusion by a made-up record; in shadow mode
+    nothing is permitted at all. Every answer of ours says its mode, so one that does not is not.
+    """
+    return mode != "shadow" and answer.headers.get(_MODE_HEADER) == mode
 
 
 async def tell_outcome(holder: Holder[R], start: Start, outcome: str) -> bool:

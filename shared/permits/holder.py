@@ -22,6 +22,7 @@ from shared.permits.times import PermitTimes
 from shared.ports import Http, World
 
 R = TypeVar("R")
+Mode = Literal["demo", "shadow", "live"]
 
 _ACKNOWLEDGED: Final = MappingProxyType(
     {
@@ -56,10 +57,14 @@ class Unguarded:
 
 @dataclass(frozen=True, slots=True)
 class AuthorityAddress:
-    """Where intake answers. `http` shows by itself who asks."""
+    """Where intake answers. `http` shows by itself who asks.
+
+    `mode` is this service's own; a permit counts only from an authority in the same mode.
+    """
 
     url: str
     http: Http
+    mode: Mode
 
 
 OnChange = Callable[[Work[R], StartChange], Awaitable[None]]

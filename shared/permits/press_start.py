@@ -17,7 +17,7 @@ from uuid import UUID
 
 from shared.contracts.vocabulary import RefusalCode
 from shared.messaging.unit_of_work import Cause, Work
-from shared.permits.ask import NoAnswer, PermitHeld, Press, Refusal, ask
+from shared.permits.ask import ADVISORY, Advised, NoAnswer, PermitHeld, Press, Refusal, ask
 from shared.permits.clearance import ClearanceVersion
 from shared.permits.holder import Holder
 from shared.permits.replicate import end_unstarted
@@ -96,6 +96,9 @@ async def press_start(holder: Holder[R], press: Press, cause: Cause) -> StartAns
             return DoNotStart(UNREACHABLE, f"Do not start: {why}.")
         case Refusal(status, code, title, reasons, view):
             return StartRefused(status, code, title, reasons, view)
+        case Advised(would_be, title, reasons, view):
+            advice = {"code": ADVISORY, "would_be": would_be}
+            return StartRefused(409, ADVISORY, title, (advice, *reasons), view)
         case PermitHeld() as permit:
             return await _start(holder, press, permit, cause)
 

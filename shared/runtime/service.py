@@ -41,6 +41,7 @@ from shared.persistence.statements import Statement
 from shared.ports import Http, World
 from shared.runtime.housekeeping import chores
 from shared.runtime.loop import run_until_done, spare_the_collector
+from shared.runtime.mode_stamp import ModeMixedError, hold_to_mode, mode_migrations
 from shared.runtime.settings import S, ServiceSettings, SettingsError, load_settings
 from shared.runtime.world import machine_world
 from shared.web.client import HttpxClient, ServiceHttp, ServiceTokens
@@ -234,8 +235,19 @@ async def _opened_database(program: ServiceProgram[S], settings: S) -> PostgresD
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(DATABASE_RETRY_SECONDS)
-    await migrate(dsn, program.migrations)
+    await migrate(dsn, (*program.migrations, *mode_migrations()))
+    await _hold_to_mode(program.service, database, settings.mode)
     return database
+
+
+async def _hold_to_mode(service: Service, database: PostgresDatabase, mode: str) -> None:
+    """Exits with 2, as for any setting that cannot be right, when the store is of another mode."""
+    try:
+        await hold_to_mode(database, mode)
+    except ModeMixedError as error:
+        await database.close()
+        sys.stderr.write(f"{service.value}: {error}\n")
+        raise SystemExit(2) from None
 
 
 async def _serve(

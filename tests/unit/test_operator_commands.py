@@ -24,6 +24,7 @@ from services.console.operator import (
     recover_command,
     replay_command,
     shadow_command,
+    shadow_day_command,
     what_if_command,
 )
 from shared.runtime.exits import Exit
@@ -31,6 +32,7 @@ from tests.made_up_rulebook import made_up
 
 OPERATOR_COMMANDS = (
     record_commands, event_commands, recover_command, replay_command, shadow_command,
+    shadow_day_command,
     what_if_command, enter_command,
 )  # fmt: skip
 CASE = "01890000-0000-7000-8000-000000000000"
@@ -543,3 +545,50 @@ def test_outside_the_demo_a_signature_asks_for_a_second_sign_in(
     assert refused.exit_code == Exit.BAD_USAGE
     assert "TANDEM_SECOND_TOKEN" in refused.stderr
     assert services.asked == []
+
+
+def test_shadow_daily_lists_what_would_have_been_held_and_the_holds(services: Services) -> None:
+    day = {
+        "mode": "shadow", "date": "2027-03-10", "asked": 3, "would_be_granted": 1,
+        "would_be_refused": 2, "is_cut": False,
+        "would_have_held": [
+            {
+                "case_id": CASE, "gate": "infusion", "subject_id": "s-1", "code": "decision",
+                "rule": "STER-001", "times": 2, "first_at": "2027-03-10T07:00:00Z",
+                "last_at": "2027-03-10T08:30:00Z",
+            }
+        ],
+        "holds": [
+            {
+                "hold_id": "h-1", "case_id": CASE, "kind": "rule", "rule": "INF-002",
+                "gates": ["infusion"], "recorded_at": "2027-03-10T06:00:00Z", "released_at": None,
+            }
+        ],
+    }  # fmt: skip
+    services.answers["GET /shadow/daily"] = (200, day)
+
+    shown = services.run("shadow", "daily", "--date", "2027-03-10")
+    as_json = services.run("shadow", "daily", "--json")
+
+    assert shown.exit_code == as_json.exit_code == Exit.DONE
+    assert "3 presses, 1 would have been granted, 2 refused" in shown.stdout
+    (line,) = [text.split() for text in shown.stdout.splitlines() if "STER-001" in text]
+    assert line == [
+        CASE, "infusion", "s-1", "decision", "STER-001", "2",
+        "2027-03-10", "07:00", "2027-03-10", "08:30",
+    ]  # fmt: skip
+    assert f"rule INF-002 on case {CASE} (infusion) at 2027-03-10 06:00" in shown.stdout
+    assert "date=2027-03-10" in services.asked[0][0]
+    assert lines(as_json)[0] == day
+
+
+def test_shadow_daily_outside_shadow_mode_is_refused_in_words(services: Services) -> None:
+    title = "This installation runs in live mode; it has no list."
+    problem = {"title": title, "code": "not-shadow-mode"}
+    services.answers["GET /shadow/daily"] = (409, problem)
+
+    refused = services.run("shadow", "daily")
+    malformed = services.run("shadow", "daily", "--date", "yesterday")
+
+    assert (refused.exit_code, malformed.exit_code) == (Exit.FAILED, Exit.BAD_USAGE)
+    assert title in refused.stderr

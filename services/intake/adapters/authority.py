@@ -14,6 +14,7 @@ from services.intake.application.authority_ports import (
 )
 from services.intake.domain.holds import Hold, HoldOrder, HoldScope
 from services.intake.domain.permits import Permit, PermitRequest, Reason
+from services.intake.domain.shadow import Advice
 from shared.contracts.vocabulary import (
     EffectiveBy,
     Gate,
@@ -239,6 +240,27 @@ class AuthorityStore:
         """See the port."""
         refusal = [reason.to_json() for reason in reasons]
         await self._tx.run(STATEMENTS["insert_denied"], *_asked(request), refusal, at)
+
+    async def insert_advice(self, advice: Advice) -> None:
+        """See the port."""
+        request = advice.request
+        await self._tx.run(
+            STATEMENTS["insert_advice"],
+            request.permit_id,
+            request.case_id,
+            request.gate.value,
+            request.holder.value,
+            request.subject_id,
+            request.attempt,
+            request.dose_id,
+            request.requested_by,
+            advice.view.epoch,
+            advice.view.version,
+            advice.would_be.value,
+            [reason.to_json() for reason in advice.reasons],
+            advice.protocol_version,
+            advice.asked_at,
+        )
 
     async def insert_outcome(self, permit: Permit, at: datetime) -> None:
         """See the port."""

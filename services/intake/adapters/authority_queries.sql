@@ -147,6 +147,12 @@ INSERT INTO permit (permit_id, case_id, gate, holder, subject_id, attempt, dose_
                     changed_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'DENIED', $12, $13, $13)
 
+-- name: insert_advice
+INSERT INTO permit_advice (permit_id, case_id, gate, holder, subject_id, attempt, dose_id,
+                           requested_by, epoch, version, would_be, reasons, protocol_version,
+                           asked_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+
 -- name: insert_outcome
 INSERT INTO permit (permit_id, case_id, gate, holder, subject_id, attempt, dose_id, state,
                     asked_at, changed_at)

@@ -10,6 +10,7 @@ from services.intake.adapters.identity import PostgresIdentityRows
 from services.intake.adapters.information import PostgresInformationRows
 from services.intake.adapters.protocols import PostgresProtocolRows
 from services.intake.adapters.record import PostgresRecordRows
+from services.intake.adapters.shadow import PostgresShadowRows
 from services.intake.adapters.sources import PostgresSourceRows
 from services.intake.adapters.subscriptions import PostgresSubscriptionRows
 from shared.persistence.database import Tx
@@ -29,6 +30,7 @@ class PostgresIntakeRows:
     feeds: PostgresFeedRows
     sources: PostgresSourceRows
     subscriptions: PostgresSubscriptionRows
+    shadow: PostgresShadowRows
 
 
 def intake_rows(tx: Tx) -> PostgresIntakeRows:
@@ -44,4 +46,5 @@ def intake_rows(tx: Tx) -> PostgresIntakeRows:
         PostgresFeedRows(tx),
         PostgresSourceRows(tx),
         PostgresSubscriptionRows(tx),
+        PostgresShadowRows(tx),
     )

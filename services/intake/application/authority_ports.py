@@ -18,6 +18,7 @@ from services.intake.domain.permits import (
     ProductSeen,
     Reason,
 )
+from services.intake.domain.shadow import Advice
 from shared.contracts.vocabulary import EffectiveBy, Gate, HoldKind, PermitState, Service
 from shared.messaging.unit_of_work import UnitOfWork
 from shared.permits.clearance import ClearanceVersion
@@ -228,6 +229,10 @@ class AuthorityRows(Protocol):
         self, request: PermitRequest, reasons: Sequence[Reason], at: datetime
     ) -> None:
         """The permit is DENIED, and its id is used up."""
+        ...
+
+    async def insert_advice(self, advice: Advice) -> None:
+        """The advice is on record. Raises `ConstraintError` for an id that was asked before."""
         ...
 
     async def insert_outcome(self, permit: Permit, at: datetime) -> None:
@@ -451,3 +456,5 @@ class Authority(Generic[R]):
     pager: Pager
     calls: HolderCalls = field(default_factory=NoCalls)
     times: PermitTimes = field(default_factory=PermitTimes)
+    #: shadow mode: what a press would have been answered is told, and nothing is granted
+    advises_only: bool = False

@@ -42,6 +42,10 @@ class AuthorityRestoredError(Exception):
     """The database was restored or failed over: nothing is granted until `recover` has run."""
 
 
+class ShadowModeError(Exception):
+    """The authority runs in shadow mode: it advises, and grants nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Granted:
     """The permit. `expires_at` is for display; the holder judges by its lease clock."""
@@ -76,27 +80,40 @@ class _Evidence:
     rivals: tuple[Permit, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What stands against a press: no reason means that it may be granted for `ttl_ms`."""
+
+    reasons: tuple[Reason, ...]
+    decision: DecisionSeen
+    ttl_ms: int
+
+
 async def grant_permit(
     authority: Authority[R], request: PermitRequest, cause: Cause
 ) -> Granted | Refused:
     """The permit, or why there is none; either is on record and an event.
 
-    Raises `UnknownCaseError`, `PermitAskedError`, `AuthorityRestoredError`, and the errors of the
-    store: then there is no permit, and the press has to be repeated with a fresh id.
+    Raises `UnknownCaseError`, `PermitAskedError`, `AuthorityRestoredError`, `ShadowModeError`, and
+    the errors of the store: then there is no permit, and the press has to be repeated with a fresh
+    id.
     """
+    if authority.advises_only:
+        raise ShadowModeError
     try:
         async with authority.unit_of_work.begin(cause, urgent=True) as work:
-            view = await _locked(work.rows.authority, request)
+            view = await locked(work.rows.authority, request)
             return await _judge(authority, work, request, view)
     except ConstraintError as error:
         if error.constraint == _SAME_ID:
             raise PermitAskedError(request.permit_id) from None
     async with authority.unit_of_work.begin(cause, urgent=True) as work:
-        view = await _locked(work.rows.authority, request)
+        view = await locked(work.rows.authority, request)
         return await _deny(work, request, view, (_out_elsewhere(),))
 
 
-async def _locked(rows: AuthorityRows, request: PermitRequest) -> ClearanceVersion:
+async def locked(rows: AuthorityRows, request: PermitRequest) -> ClearanceVersion:
+    """The clearance of the case, locked; every check of the press is a later statement."""
     view = await rows.lock_case(request.case_id)
     if view is None:
         raise UnknownCaseError(request.case_id)
@@ -110,13 +127,21 @@ async def _locked(rows: AuthorityRows, request: PermitRequest) -> ClearanceVersi
 async def _judge(
     authority: Authority[R], work: Work[R], request: PermitRequest, view: ClearanceVersion
 ) -> Granted | Refused:
+    found = await judged(authority, work, request, view)
+    if found.reasons:
+        return await _deny(work, request, view, found.reasons)
+    return await _grant(work, request, view, found, authority.times)
+
+
+async def judged(
+    authority: Authority[R], work: Work[R], request: PermitRequest, view: ClearanceVersion
+) -> Judged:
+    """All that stands against the press now. The case is locked by the caller."""
     now = work.world.clock.now()
     evidence = await _gather(authority, work, request, view, now)
     ttl_ms = life_ms(now, evidence.decision, evidence.product, authority.times)
     reasons = _reasons(request, evidence, ttl_ms, authority.times)
-    if reasons:
-        return await _deny(work, request, view, reasons)
-    return await _grant(work, request, evidence, ttl_ms, authority.times)
+    return Judged(reasons, evidence.decision, ttl_ms)
 
 
 async def _gather(
@@ -242,14 +267,15 @@ def _out_elsewhere() -> Reason:
 async def _grant(
     work: Work[R],
     request: PermitRequest,
-    evidence: _Evidence,
-    ttl_ms: int,
+    view: ClearanceVersion,
+    found: Judged,
     times: PermitTimes,
 ) -> Granted:
+    ttl_ms, decision = found.ttl_ms, found.decision
     lease, machine_now = work.world.lease_clock, work.world.machine_clock.now()
     await work.rows.authority.insert_granted(
         request,
-        evidence.view,
+        view,
         lease.boot_id,
         lease.now_ns(),
         ttl_ms,
@@ -265,8 +291,8 @@ async def _grant(
             subject_id=request.subject_id,
             dose_id=request.dose_id,
             attempt=request.attempt,
-            epoch=evidence.view.epoch,
-            version=evidence.view.version,
+            epoch=view.epoch,
+            version=view.version,
             ttl_ms=ttl_ms,
         )
     )
@@ -277,12 +303,12 @@ async def _grant(
         gate=request.gate.value,
         requested_by=request.requested_by,
         second_checker=request.second_checker,
-        version=evidence.view.version,
-        protocol_version=evidence.decision.protocol_version,
-        answered=",".join(evidence.decision.answered),
+        version=view.version,
+        protocol_version=decision.protocol_version,
+        answered=",".join(decision.answered),
     )
     expires_at = machine_now + timedelta(milliseconds=ttl_ms)
-    return Granted(request.permit_id, evidence.view, ttl_ms, expires_at, evidence.decision)
+    return Granted(request.permit_id, view, ttl_ms, expires_at, decision)
 
 
 async def _deny(

@@ -10,6 +10,7 @@ from services.intake.application.identity_ports import IdentityRows
 from services.intake.application.information_ports import InformationRows
 from services.intake.application.protocol_ports import ProtocolRows
 from services.intake.application.record_ports import RecordRows
+from services.intake.application.shadow_ports import ShadowRows
 from services.intake.application.source_ports import SourceRows
 from services.intake.application.subscription_ports import SubscriptionRows
 
@@ -65,4 +66,9 @@ class IntakeRows(Protocol):
     @property
     def subscriptions(self) -> SubscriptionRows:
         """What FHIR servers notified, and what still has to be had from them."""
+        ...
+
+    @property
+    def shadow(self) -> ShadowRows:
+        """What was asked and held on a day, for shadow mode."""
         ...

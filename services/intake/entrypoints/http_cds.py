@@ -4,6 +4,7 @@ The services answer questions and store nothing. The caller is an EHR that signs
 does, in the role of the physician for whom it asks.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -115,6 +116,9 @@ async def _carded(
     question = _question(parts, principal, parts.read_orders(orders, now), about, now)
     async with parts.uow.begin(cause_of(request, principal)) as work:
         found = await check_orders(work, parts.protocol, question)
+        if parts.mode == "shadow" and Role.COORDINATOR not in principal.roles:
+            # shadow mode alerts the coordinator alone, also where a physician orders
+            found = replace(found, cards=())
         ids = [parts.world.ids.new() for _ in found.cards]
         if found.case_id is not None or found.cards:
             work.note("cds-cards-shown", found.case_id, **_shown(body, ids))

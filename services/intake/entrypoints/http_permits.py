@@ -1,6 +1,7 @@
 """Start permits over HTTP, for the holders alone: ask once, say what became of it.
 
-201 is the permit; 409 and 412 list all reasons; a second PUT of an id is 409 `permit-asked`.
+201 is the permit; 409 and 412 list all reasons; a second PUT of an id is 409 `permit-asked`. In
+shadow mode every judged press is 409 `advisory`, which no holder can take for a permit.
 """
 
 from typing import Annotated, Any, Final
@@ -9,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
+from services.intake.application.advise_permit import advise_permit
 from services.intake.application.authority_ports import Authority, R
 from services.intake.application.consume_permit import OutcomeReport, consume_permit
 from services.intake.application.grant_permit import (
@@ -22,6 +24,7 @@ from services.intake.application.place_hold import UnknownCaseError
 from services.intake.application.recover import hold_cases_of_restored_holder
 from services.intake.domain.holds import Hold
 from services.intake.domain.permits import GATES_OF_A_DOSE, Outcome, PermitRequest
+from services.intake.entrypoints.http_shadow import advised
 from shared.auth.principal import Principal
 from shared.contracts.vocabulary import Gate, RefusalCode, Service
 from shared.permits.clearance import HOLDER_OF, HOLDERS, ClearanceVersion
@@ -79,7 +82,10 @@ def add_permits(router: APIRouter, authority: Authority[R]) -> None:
         """The permit, granted for a few seconds, or why not. Asked once and never again."""
         asked = _request(case_id, permit_id, body, _holder(principal, body.gate), seen)
         try:
-            answer = await grant_permit(authority, asked, cause_of(request, principal))
+            cause = cause_of(request, principal)
+            if authority.advises_only:
+                raise advised(await advise_permit(authority, asked, cause))
+            answer = await grant_permit(authority, asked, cause)
         except UnknownCaseError:
             raise not_found("case") from None
         except AuthorityRestoredError:

@@ -47,6 +47,7 @@ class _Wordings(BaseModel):
 
     status: str
     acknowledge: str
+    shadow_mark: str
     kinds: dict[EvidenceKind, _Wording]
     actions: dict[str, str]
 
@@ -101,11 +102,14 @@ def _strings(document: object) -> Iterator[str]:
 class TemplateTexts:
     """The wording in the package's templates."""
 
-    def __init__(self, routes: Routes, sources: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, routes: Routes, sources: Mapping[str, str] | None = None, *, in_shadow: bool = False
+    ) -> None:
         found = template_sources() if sources is None else sources
         check_templates(found)
         self._wordings = _Wordings.model_validate(yaml.safe_load(found[WORDINGS_FILE]))
         self._check_complete(routes)
+        self._in_shadow = in_shadow
         # plain text mail: nothing to escape; a missing value is an error, never an empty place
         environment = SandboxedEnvironment(
             undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
@@ -121,7 +125,8 @@ class TemplateTexts:
 
     def summary(self, kind: EvidenceKind) -> str:
         """One line that heads the alert."""
-        return self._wordings.kinds[kind].summary
+        summary = self._wordings.kinds[kind].summary
+        return f"{self._wordings.shadow_mark} {summary}" if self._in_shadow else summary
 
     def line(self, evidence: Evidence) -> str:
         """What happened, in one sentence; a code that was not told reads as a dash."""
@@ -148,5 +153,6 @@ class TemplateTexts:
             "link": link,
             "answer_by": None if answer_by is None else answer_by.strftime("%Y-%m-%d %H:%M UTC"),
             "step": step,
+            "in_shadow": self._in_shadow,
         }
         return self._subject.render(values).strip(), self._body.render(values).strip() + "\n"

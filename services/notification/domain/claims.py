@@ -40,7 +40,9 @@ _BANNED: Final = tuple(
     )
 )
 #: what a message that leaves the installation may fill in: a link, a code and when to answer
-MESSAGE_PLACEHOLDERS: Final = frozenset({"case_code", "link", "urgency", "answer_by", "step"})
+MESSAGE_PLACEHOLDERS: Final = frozenset(
+    {"case_code", "link", "urgency", "answer_by", "step", "in_shadow"}
+)
 #: what the signed-in text may fill in: codes and numbers of the evidence
 LINE_PLACEHOLDERS: Final = frozenset(
     {

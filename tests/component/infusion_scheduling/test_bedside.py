@@ -83,7 +83,7 @@ class Bedside:
         async def answer(
             method: str, url: str, sent: bytes | None, headers: Mapping[str, str]
         ) -> HttpAnswer:
-            return HttpAnswer(status, json.dumps(body).encode())
+            return HttpAnswer(status, json.dumps(body).encode(), {"tandem-mode": "demo"})
 
         self.scheduling.intake.answering = answer
 
@@ -292,7 +292,7 @@ async def test_a_hold_applied_after_the_grant_keeps_the_start_from_going(bedside
             )
         )  # fmt: skip
         body = {"epoch": 0, "version": 1, "ttl_ms": 10_000, "expires_at": expires.isoformat()}
-        return HttpAnswer(201, json.dumps(body).encode())
+        return HttpAnswer(201, json.dumps(body).encode(), {"tandem-mode": "demo"})
 
     bedside.scheduling.intake.answering = grant_then_hold
 

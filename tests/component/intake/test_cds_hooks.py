@@ -6,6 +6,7 @@ the last day above 10 mg prednisone equivalent).
 """
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
@@ -186,6 +187,20 @@ async def test_a_chemotherapy_order_tells_which_infusion_it_collides_with(ehr: E
     assert {r["code"] for r in card["overrideReasons"]} >= {"treatment-keeps-date"}
     assert UUID(card["uuid"])
     assert "suggestions" not in card
+
+
+async def test_in_shadow_mode_a_card_is_shown_to_the_coordinator_alone(ehr: Ehr) -> None:
+    state, order = ehr.intake.app.state, drug(CARBOPLATIN, "2027-03-22")
+    coordinator, as_it_was = ehr.intake.headers(Role.COORDINATOR), state.parts
+    state.parts = replace(as_it_was, mode="shadow")
+    try:
+        to_oncologist = await ehr.cards("order-sign", order)
+        to_coordinator = await ehr.post(ehr.request("order-sign", order), headers=coordinator)
+    finally:
+        state.parts = as_it_was
+
+    assert to_oncologist == []
+    assert len(to_coordinator.json()["cards"]) == 1
 
 
 async def test_a_dose_soon_after_an_infusion_collides_by_its_lead(ehr: Ehr) -> None:

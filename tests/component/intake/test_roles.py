@@ -38,6 +38,7 @@ TABLE: Table = {
     "POST /cds-services/appointment-book": PHYSICIANS | {"coordinator"},
     "POST /cds-services/{service_id}/feedback": PHYSICIANS | {"coordinator"},
     "GET /sources": ANY_ROLE,
+    "GET /shadow/daily": {"coordinator", "medical_director"},
     "POST /sources/{name}/heartbeat": {"ops"},
     "GET /cases": ANY_ROLE,
     "GET /cases/{case_id}": READERS,

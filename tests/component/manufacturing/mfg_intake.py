@@ -85,4 +85,4 @@ class FakeIntake:
 
 
 def _answer(status: int, document: Mapping[str, Any]) -> HttpAnswer:
-    return HttpAnswer(status, json.dumps(document).encode())
+    return HttpAnswer(status, json.dumps(document).encode(), {"tandem-mode": "demo"})

@@ -404,7 +404,7 @@ async def open_plant(dsn: str, sign_in: SignIn) -> AsyncIterator[Plant]:
     units = bootstrap.unit_of_work(database, world)
     guard = RestoreGuard()
     holder = bootstrap.holder(
-        units, AuthorityAddress(INTAKE_URL, intake), RULES, PermitTimes(), guard
+        units, AuthorityAddress(INTAKE_URL, intake, "demo"), RULES, PermitTimes(), guard
     )
     await begin_guard(holder, guard)
     shell = Shell(units, RULES, HolderPermits(holder), IntakeAuthority(intake, INTAKE_URL))

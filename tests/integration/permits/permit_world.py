@@ -58,7 +58,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 EMPTY_AUTHORITY = """
 TRUNCATE case_clearance, hold, permit, hold_wait, hold_acknowledgement, unpermitted_start,
-         authority_recovery, authority_history, hold_page, outbox, stream_head
+         authority_recovery, authority_history, hold_page, permit_advice, outbox, stream_head
 """
 EMPTY_HOLDER = """
 TRUNCATE fence, hold_replica, start, dose_subject, database_identity, parked_case, outbox,
@@ -472,7 +472,8 @@ def route_to(client: httpx.AsyncClient, asker: str) -> Callable[..., Awaitable[H
         answer = await client.request(
             method, path, content=body, headers={**headers, "x-asker": asker}
         )
-        return HttpAnswer(answer.status_code, answer.content, dict(answer.headers))
+        answered = {**answer.headers, "tandem-mode": "demo"}
+        return HttpAnswer(answer.status_code, answer.content, answered)
 
     return route
 
@@ -531,7 +532,7 @@ def a_site(databases: Mapping[Service, PostgresDatabase], times: PermitTimes | N
                 world=world,
             ),
             world=world,
-            authority=AuthorityAddress(f"http://intake-for-{service.value}", wire),
+            authority=AuthorityAddress(f"http://intake-for-{service.value}", wire, "demo"),
             times=times,
             on_change=note_change,
         )

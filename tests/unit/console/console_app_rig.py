@@ -92,7 +92,11 @@ def settings(**more: object) -> ConsoleSettings:
 
 
 def made_console(
-    var: Path, *, database: Database | None = None, kafka: KafkaSettings | None = None
+    var: Path,
+    *,
+    database: Database | None = None,
+    kafka: KafkaSettings | None = None,
+    mode: str = "demo",
 ) -> Console:
     """A console of its own, at a standing machine time."""
     clock = StandingClock()
@@ -105,7 +109,7 @@ def made_console(
     at = kafka or KafkaSettings(bootstrap="127.0.0.1:1", client_id="test")
     live, changes = Live(lambda: KafkaLogReader(at)), Changes()
     app = console_app(
-        settings(),
+        settings(mode=mode),
         world=world,
         database=database or NoDatabase(),
         authenticator=TokenAuthenticator([issuer], http=http, clock=clock),
