@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 from shared.runtime.paths import CHECKOUT
 from shared.testing.infra import Infra, running_infra
@@ -22,6 +23,9 @@ _TEST_VAR = CHECKOUT / "var" / "test"
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}-{secrets.token_hex(4)}"
 _HAS_SIBLINGS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
 
+#: hang guard of a test that runs hundreds of examples: its length is their number, not one wait
+SEARCH_TIMEOUT_SECONDS = 300
+
 _STACK = pytest.StashKey[ExitStack]()
 _INFRA = pytest.StashKey[Infra]()
 
@@ -31,6 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
     heed_interrupts()
     if getattr(config.option, "testrunuid", "absent") is None:
         config.option.testrunuid = _RUN
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Gives property tests the longer hang guard; a marker or --timeout goes before it."""
+    if config.getoption("timeout") is not None:
+        return
+    for item in items:
+        is_search = isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)
+        if is_search and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SEARCH_TIMEOUT_SECONDS))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

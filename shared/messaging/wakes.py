@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import asyncpg
 
 from shared.messaging.timing import cancelled
+from shared.persistence.postgres import CONNECTION_LOST
 from shared.ports import Waiter
 
 _LOG = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class PostgresWakes:
             raise ConnectionError("not connected")
         try:
             await connection.execute(f"NOTIFY {CHANNEL}")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (asyncpg.PostgresError, *CONNECTION_LOST) as error:
             raise ConnectionError(str(error)) from error
 
     async def listen(self, on_wake: Callable[[], None]) -> None:
@@ -93,7 +94,7 @@ class PostgresWakes:
         while True:
             try:
                 await self._listen_once(on_wake)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (asyncpg.PostgresError, *CONNECTION_LOST) as error:
                 _LOG.warning("wake_channel_lost", extra={"error": type(error).__name__})
             await self._waiter.sleep(RECONNECT_SECONDS)
 

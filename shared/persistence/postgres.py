@@ -43,7 +43,8 @@ _SETTINGS: Final = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
-_UNREACHABLE: Final = (
+#: what asyncpg and the network raise where the connection, or the server behind it, is gone
+CONNECTION_LOST: Final = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -186,7 +187,7 @@ class PostgresDatabase:
         """A transaction; see the port."""
         try:
             pool, connection = await self._acquire(urgent=urgent)
-        except (*_UNREACHABLE, asyncpg.PostgresError) as error:
+        except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
             raise StoreUnavailableError(str(error) or type(error).__name__) from error
         try:
             transaction = connection.transaction(isolation="read_committed")
@@ -226,14 +227,14 @@ def _cut(connection: Any) -> None:  # noqa: ANN401
 async def _give_back(pool: Any, connection: Any) -> None:  # noqa: ANN401
     try:
         await pool.release(connection)
-    except (*_UNREACHABLE, asyncpg.PostgresError):
+    except (*CONNECTION_LOST, asyncpg.PostgresError):
         _cut(connection)
 
 
 async def _roll_back(transaction: Any, connection: Any) -> None:  # noqa: ANN401
     try:
         await transaction.rollback()
-    except (*_UNREACHABLE, asyncpg.PostgresError):
+    except (*CONNECTION_LOST, asyncpg.PostgresError):
         _cut(connection)
 
 
@@ -246,7 +247,7 @@ async def _commit(transaction: Any, connection: Any) -> None:  # noqa: ANN401
         raise LockTimeoutError(str(error)) from error
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise RetryableError(str(error)) from error
-    except (*_UNREACHABLE, asyncpg.PostgresError, asyncio.CancelledError) as error:
+    except (*CONNECTION_LOST, asyncpg.PostgresError, asyncio.CancelledError) as error:
         _cut(connection)
         if isinstance(error, asyncio.CancelledError):
             raise

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
+from shared.persistence.postgres import CONNECTION_LOST
 from shared.runtime.paths import Paths
 from shared.runtime.ports import LOOPBACK
 from shared.runtime.programs import Program, Restart, StartFailed, Step, Steps, User
@@ -93,7 +94,7 @@ class Postgres:
             return False
         try:
             connection = await asyncpg.connect(self.dsn(), timeout=CONNECT_WITHIN_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (asyncpg.PostgresError, *CONNECTION_LOST):
             return False
         await connection.close()
         return True
