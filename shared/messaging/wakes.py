@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import asyncpg
 
 from shared.messaging.timing import cancelled
-from shared.persistence.postgres import CONNECTION_LOST
+from shared.persistence.postgres import DRIVER_ERRORS
 from shared.ports import Waiter
 
 _LOG = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class PostgresWakes:
             raise ConnectionError("not connected")
         try:
             await connection.execute(f"NOTIFY {CHANNEL}")
-        except (asyncpg.PostgresError, *CONNECTION_LOST) as error:
+        except DRIVER_ERRORS as error:
             raise ConnectionError(str(error)) from error
 
     async def listen(self, on_wake: Callable[[], None]) -> None:
@@ -94,7 +94,7 @@ class PostgresWakes:
         while True:
             try:
                 await self._listen_once(on_wake)
-            except (asyncpg.PostgresError, *CONNECTION_LOST) as error:
+            except DRIVER_ERRORS as error:
                 _LOG.warning("wake_channel_lost", extra={"error": type(error).__name__})
             await self._waiter.sleep(RECONNECT_SECONDS)
 

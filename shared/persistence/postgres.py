@@ -51,6 +51,8 @@ CONNECTION_LOST: Final = (
     asyncpg.InternalClientError,  # used in the moment between its death and the notice of it
     TimeoutError,
 )
+#: all that asyncpg and the network raise: the connection is gone, or the server said no
+DRIVER_ERRORS: Final = (*CONNECTION_LOST, asyncpg.PostgresError)
 _SET_TIMEOUT: Final = "SELECT set_config('transaction_timeout', $1, true)"
 
 
@@ -187,7 +189,7 @@ class PostgresDatabase:
         """A transaction; see the port."""
         try:
             pool, connection = await self._acquire(urgent=urgent)
-        except (*CONNECTION_LOST, asyncpg.PostgresError) as error:
+        except DRIVER_ERRORS as error:
             raise StoreUnavailableError(str(error) or type(error).__name__) from error
         try:
             transaction = connection.transaction(isolation="read_committed")
@@ -227,14 +229,14 @@ def _cut(connection: Any) -> None:  # noqa: ANN401
 async def _give_back(pool: Any, connection: Any) -> None:  # noqa: ANN401
     try:
         await pool.release(connection)
-    except (*CONNECTION_LOST, asyncpg.PostgresError):
+    except DRIVER_ERRORS:
         _cut(connection)
 
 
 async def _roll_back(transaction: Any, connection: Any) -> None:  # noqa: ANN401
     try:
         await transaction.rollback()
-    except (*CONNECTION_LOST, asyncpg.PostgresError):
+    except DRIVER_ERRORS:
         _cut(connection)
 
 
@@ -247,7 +249,7 @@ async def _commit(transaction: Any, connection: Any) -> None:  # noqa: ANN401
         raise LockTimeoutError(str(error)) from error
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise RetryableError(str(error)) from error
-    except (*CONNECTION_LOST, asyncpg.PostgresError, asyncio.CancelledError) as error:
+    except (*DRIVER_ERRORS, asyncio.CancelledError) as error:
         _cut(connection)
         if isinstance(error, asyncio.CancelledError):
             raise

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from shared.persistence.postgres import CONNECTION_LOST
+from shared.persistence.postgres import DRIVER_ERRORS
 from shared.runtime.doctor import Finding, Severity
 from shared.runtime.topics import broker_answers
 
@@ -42,7 +42,7 @@ async def _postgres(name: str, dsn: str) -> list[Finding]:
     where = f"{urlsplit(dsn).hostname}:{urlsplit(dsn).port or 5432}"
     try:
         skew = await _clock_skew(dsn)
-    except (ValueError, asyncpg.PostgresError, *CONNECTION_LOST) as e:
+    except (ValueError, *DRIVER_ERRORS) as e:
         problem = f"{name}: no database answers at {where} ({type(e).__name__})"
         return [Finding("database", Severity.PROBLEM, problem, f"psql ${name} -c 'select 1'")]
     if abs(skew.total_seconds()) <= SKEW_SECONDS_MAX:

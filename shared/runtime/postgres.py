@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncpg
 
-from shared.persistence.postgres import CONNECTION_LOST
+from shared.persistence.postgres import DRIVER_ERRORS
 from shared.runtime.paths import Paths
 from shared.runtime.ports import LOOPBACK
 from shared.runtime.programs import Program, Restart, StartFailed, Step, Steps, User
@@ -94,7 +94,7 @@ class Postgres:
             return False
         try:
             connection = await asyncpg.connect(self.dsn(), timeout=CONNECT_WITHIN_SECONDS)
-        except (asyncpg.PostgresError, *CONNECTION_LOST):
+        except DRIVER_ERRORS:
             return False
         await connection.close()
         return True

@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from shared.persistence.postgres import CONNECTION_LOST
+from shared.persistence.postgres import DRIVER_ERRORS
 from shared.runtime import kafka, postgres
 from shared.runtime.paths import CHECKOUT
 from shared.runtime.ports import LOOPBACK, free_ports
@@ -70,7 +70,7 @@ class Boxes:
             connection = await asyncpg.connect(
                 f"{self.postgres_dsn}postgres", timeout=CONNECT_SECONDS_MAX
             )
-        except (asyncpg.PostgresError, *CONNECTION_LOST):
+        except DRIVER_ERRORS:
             return False
         await connection.close()
         return True
